@@ -49,6 +49,10 @@ type Link struct {
 	// link; Gateways the next hop of routes that leave by it, longest first.
 	Neighbours map[netip.Addr][6]byte
 	Gateways   []Gateway
+
+	// Local holds every IPv4 address of this machine, whatever interface has
+	// it: a request sent to one of them is sent to us.
+	Local map[netip.Addr]struct{}
 }
 
 // Gateway is a route over a next hop.

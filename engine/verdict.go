@@ -25,6 +25,7 @@ const (
 	Expired                      // waited too long for the inventory
 	InventoryDown                // the inventory failed and there is no older answer
 	NoServerID                   // no address to answer from
+	NakWithheld                  // a NAK was due, but the data is stale or the client is boot firmware
 	Oversize                     // the reply does not fit, not even without options
 	Verdicts                     // how many there are
 )
@@ -35,7 +36,7 @@ var verdictNames = [Verdicts]string{
 	OtherServer: "other_server", UnknownHost: "unknown_host", Ambiguous: "ambiguous",
 	Disabled: "disabled", NoAddress: "no_address", Declined: "declined", Released: "released",
 	Shed: "shed", Expired: "expired", InventoryDown: "inventory_down",
-	NoServerID: "no_server_id", Oversize: "oversize",
+	NoServerID: "no_server_id", NakWithheld: "nak_withheld", Oversize: "oversize",
 }
 
 // String gives the verdict as metrics and logs spell it.
