@@ -1,0 +1,80 @@
+package frame
+
+import "math/bits"
+
+// sum adds the 16-bit words of b to acc in ones' complement (RFC 1071), eight
+// bytes at a time. It reads little endian, which ones' complement allows as
+// long as the result is stored little endian too; that saves a swap per load.
+// Every part but the last must have an even length.
+func sum(acc uint64, b []byte) uint64 {
+	var c uint64
+	for len(b) >= 32 {
+		acc, c = bits.Add64(acc, le64(b[0:8]), 0)
+		acc, c = bits.Add64(acc, le64(b[8:16]), c)
+		acc, c = bits.Add64(acc, le64(b[16:24]), c)
+		acc, c = bits.Add64(acc, le64(b[24:32]), c)
+		acc = wrap(acc, c)
+		b = b[32:]
+	}
+	for len(b) >= 8 {
+		acc, c = bits.Add64(acc, le64(b[:8]), 0)
+		acc += c // cannot carry again: two addends alone leave at most 2^64-2
+		b = b[8:]
+	}
+	acc, c = bits.Add64(acc, tail(b), 0)
+	return acc + c
+}
+
+// wrap adds a carry back in, and the carry of that addition too.
+func wrap(acc, c uint64) uint64 {
+	acc, c = bits.Add64(acc, 0, c)
+	return acc + c
+}
+
+// tail reads the last 0 to 7 bytes as if zeros followed.
+func tail(b []byte) (v uint64) {
+	shift := 0
+	if len(b) >= 4 {
+		v = uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24
+		b, shift = b[4:], 32
+	}
+	if len(b) >= 2 {
+		v |= (uint64(b[0]) | uint64(b[1])<<8) << shift
+		b, shift = b[2:], shift+16
+	}
+	if len(b) == 1 {
+		v |= uint64(b[0]) << shift
+	}
+	return v
+}
+
+// fold brings a sum down to 16 bits, in the byte order of sum.
+func fold(acc uint64) uint16 {
+	acc = acc>>32 + acc&0xffffffff
+	acc = acc>>32 + acc&0xffffffff
+	acc = acc>>16 + acc&0xffff
+	acc = acc>>16 + acc&0xffff
+	return uint16(acc)
+}
+
+// pseudo sums the UDP pseudo header (RFC 768): both addresses out of the IP
+// header ip, the protocol, and the UDP length n.
+func pseudo(ip []byte, n int) uint64 {
+	words := le64(ip[12:20])
+	length := uint64(n>>8&0xff) | uint64(n&0xff)<<8
+	return words>>32 + words&0xffffffff + protoUDP<<8 + length
+}
+
+// le64 and be16 stand in for encoding/binary, which would bring reflect along.
+// The compiler makes one load of each.
+func le64(b []byte) uint64 {
+	_ = b[7]
+	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+		uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+}
+
+func be16(b []byte) uint16 { return uint16(b[1]) | uint16(b[0])<<8 }
+
+func putBE16(b []byte, v uint16) { b[0], b[1] = byte(v>>8), byte(v) }
+
+func putLE16(b []byte, v uint16) { b[0], b[1] = byte(v), byte(v>>8) }
