@@ -17,12 +17,10 @@ func sum(acc uint64, b []byte) uint64 {
 		b = b[32:]
 	}
 	for len(b) >= 8 {
-		acc, c = bits.Add64(acc, le64(b[:8]), 0)
-		acc += c // cannot carry again: two addends alone leave at most 2^64-2
+		acc = add(acc, le64(b))
 		b = b[8:]
 	}
-	acc, c = bits.Add64(acc, tail(b), 0)
-	return acc + c
+	return add(acc, tail(b))
 }
 
 // wrap adds a carry back in, and the carry of that addition too.
@@ -31,12 +29,17 @@ func wrap(acc, c uint64) uint64 {
 	return acc + c
 }
 
+// add adds in ones' complement.
+func add(a, b uint64) uint64 {
+	s, c := bits.Add64(a, b, 0)
+	return s + c // cannot carry again: the sum of two is 2^64-2 at most beside a carry
+}
+
 // tail reads the last 0 to 7 bytes as if zeros followed.
 func tail(b []byte) (v uint64) {
 	shift := 0
 	if len(b) >= 4 {
-		v = uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24
-		b, shift = b[4:], 32
+		v, b, shift = uint64(le32(b)), b[4:], 32
 	}
 	if len(b) >= 2 {
 		v |= (uint64(b[0]) | uint64(b[1])<<8) << shift
@@ -61,16 +64,23 @@ func fold(acc uint64) uint16 {
 // header ip, the protocol, and the UDP length n.
 func pseudo(ip []byte, n int) uint64 {
 	words := le64(ip[12:20])
-	length := uint64(n>>8&0xff) | uint64(n&0xff)<<8
-	return words>>32 + words&0xffffffff + protoUDP<<8 + length
+	return words>>32 + words&0xffffffff + protoUDP<<8 + length(n)
 }
 
-// le64 and be16 stand in for encoding/binary, which would bring reflect along.
+// length is a length field of n as sum reads it.
+func length(n int) uint64 { return uint64(n>>8&0xff) | uint64(n&0xff)<<8 }
+
+// le64, le32 and be16 stand in for encoding/binary, which would bring reflect along.
 // The compiler makes one load of each.
 func le64(b []byte) uint64 {
 	_ = b[7]
 	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
 		uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+}
+
+func le32(b []byte) uint32 {
+	_ = b[3]
+	return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
 }
 
 func be16(b []byte) uint16 { return uint16(b[1]) | uint16(b[0])<<8 }

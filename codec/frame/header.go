@@ -72,14 +72,20 @@ func appendTag(dst []byte, t Tag) []byte {
 // to be refused by the link.
 func (h *Header) Finish(frame []byte) {
 	ip := frame[h.ethLen():]
-	putBE16(ip[2:], uint16(len(ip)))
-	putLE16(ip[10:], 0)
-	putLE16(ip[10:], ^fold(sum(0, ip[:ipLen])))
-
 	udp := ip[ipLen:]
+
+	// All sums come before all stores, and skip what stands in the fields to
+	// fill: an eight-byte load right after a store into its midst stalls.
+	const second = 0xffff << 16 // the second field of eight bytes
+	ipSum := add(le64(ip)&^second, le64(ip[8:])&^second)
+	ipSum = add(ipSum, uint64(le32(ip[16:]))+length(len(ip)))
+	ports := uint64(le32(udp))
+	udpSum := sum(pseudo(ip, len(udp))+ports+length(len(udp)), udp[udpLen:])
+
+	putBE16(ip[2:], uint16(len(ip)))
+	putLE16(ip[10:], ^fold(ipSum))
 	putBE16(udp[4:], uint16(len(udp)))
-	putLE16(udp[6:], 0)
-	csum := ^fold(sum(pseudo(ip, len(udp)), udp))
+	csum := ^fold(udpSum)
 	if csum == 0 {
 		csum = 0xffff
 	}
