@@ -13,7 +13,7 @@ func sum(acc uint64, b []byte) uint64 {
 		acc, c = bits.Add64(acc, le64(b[8:16]), c)
 		acc, c = bits.Add64(acc, le64(b[16:24]), c)
 		acc, c = bits.Add64(acc, le64(b[24:32]), c)
-		acc = wrap(acc, c)
+		acc += c // as in add: a chain that starts without a carry cannot end beside 2^64-1
 		b = b[32:]
 	}
 	for len(b) >= 8 {
@@ -23,16 +23,10 @@ func sum(acc uint64, b []byte) uint64 {
 	return add(acc, tail(b))
 }
 
-// wrap adds a carry back in, and the carry of that addition too.
-func wrap(acc, c uint64) uint64 {
-	acc, c = bits.Add64(acc, 0, c)
-	return acc + c
-}
-
 // add adds in ones' complement.
 func add(a, b uint64) uint64 {
 	s, c := bits.Add64(a, b, 0)
-	return s + c // cannot carry again: the sum of two is 2^64-2 at most beside a carry
+	return s + c // cannot carry again: beside a carry, s is 2^64-2 at most
 }
 
 // tail reads the last 0 to 7 bytes as if zeros followed.
