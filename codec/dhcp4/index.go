@@ -85,7 +85,7 @@ func (x *Index) build(v View) error {
 // very many tiny parts costs no more than any other.
 func (x *Index) scan(f int) error {
 	field := x.field[f]
-	it := IterOptions(field)
+	it := OptionIter{rest: field}
 	for {
 		code, val, ok := it.Next()
 		if !ok {
@@ -128,7 +128,7 @@ func (x *Index) join() {
 	}
 	x.joined = x.room(int(total))
 	for f := range x.field {
-		it := IterOptions(x.field[f])
+		it := OptionIter{rest: x.field[f]}
 		for code, val, ok := it.Next(); ok; code, val, ok = it.Next() {
 			if !x.split.contains(code) {
 				continue

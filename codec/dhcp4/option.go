@@ -7,10 +7,6 @@ type OptionIter struct {
 	err  error
 }
 
-// IterOptions walks b, which holds options and nothing in front of them: a
-// whole field, or any number of encoded options.
-func IterOptions(b []byte) OptionIter { return OptionIter{rest: b} }
-
 // Next gives the next option; val aliases the message and may be empty. Pad
 // options are skipped. ok is false at the End option, at the end of the field
 // (a missing End is tolerated), and at an option that is longer than the rest
@@ -46,14 +42,4 @@ func AgentSub(opt82 []byte, sub byte) ([]byte, bool) {
 		opt82 = opt82[n:]
 	}
 	return nil, false
-}
-
-// ValidAgent says whether opt82 is whole sub-options from end to end, one at
-// least. Relay agent information has neither pads nor an end mark.
-func ValidAgent(opt82 []byte) bool {
-	rest := opt82
-	for len(rest) >= 2 && len(rest)-2 >= int(rest[1]) {
-		rest = rest[2+int(rest[1]):]
-	}
-	return len(opt82) > 0 && len(rest) == 0
 }
