@@ -18,7 +18,7 @@ const (
 
 // Index finds the options of one message by code. It is made to be reused:
 // Build forgets the message before. The zero value is an Index of no options.
-// It is large (about 6 KB) and must not be copied after Build.
+// It is large (about 5 KB) and must not be copied after Build.
 type Index struct {
 	has      set // which codes occur
 	split    set // which of them occur more than once
@@ -44,8 +44,8 @@ type span struct {
 // 9.3; an option 52 inside of those is ignored). The instances of an option that
 // occurs several times are joined in that order (RFC 3396 section 5). It returns
 // ErrTruncated or ErrOverload, and then the Index is empty. The View must stay
-// valid as long as the Index is read. Build allocates only when it joins the
-// parts of a message larger than 2,048 bytes and all before it.
+// valid as long as the Index is read. Build allocates
+// only to join more than 2,048 bytes, and only if it never had as many before.
 func (x *Index) Build(v View) error {
 	err := x.build(v)
 	if err != nil {
