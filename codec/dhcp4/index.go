@@ -44,8 +44,8 @@ type span struct {
 // 9.3; an option 52 inside of those is ignored). The instances of an option that
 // occurs several times are joined in that order (RFC 3396 section 5). It returns
 // ErrTruncated or ErrOverload, and then the Index is empty. The View must stay
-// valid as long as the Index is read. Build allocates
-// only to join more than 2,048 bytes, and only if it never had as many before.
+// valid as long as the Index is read. Build allocates only to join more than
+// 2,048 bytes, and only if it never had as many before.
 func (x *Index) Build(v View) error {
 	err := x.build(v)
 	if err != nil {
@@ -105,13 +105,17 @@ func (x *Index) scan(f int) error {
 	}
 }
 
-// readOverload takes option 52 out of what the options field had.
+// readOverload takes option 52 out of what the options field had. One that is
+// split is wrong by itself, and not joined yet.
 func (x *Index) readOverload() error {
 	if !x.has.contains(OptOverload) {
 		return nil
 	}
+	if x.split.contains(OptOverload) {
+		return ErrOverload
+	}
 	val, _ := x.Get(OptOverload)
-	if x.split.contains(OptOverload) || len(val) != 1 || val[0] < 1 || val[0] > 3 {
+	if len(val) != 1 || val[0] < 1 || val[0] > 3 {
 		return ErrOverload
 	}
 	x.overload = val[0]

@@ -58,9 +58,15 @@ func slowIndex(v View) (vals map[byte]string, overload byte, err error) {
 	return vals, overload, nil
 }
 
-// checkIndex builds x, which may have held anything, and compares it with
-// slowIndex for every code.
+// checkIndex builds x, which may have held anything, and a new Index, and
+// compares both with slowIndex for every code.
 func checkIndex(t *testing.T, x *Index, v View) error {
+	t.Helper()
+	_ = compareIndex(t, new(Index), v)
+	return compareIndex(t, x, v)
+}
+
+func compareIndex(t *testing.T, x *Index, v View) error {
 	t.Helper()
 	want, overload, wantErr := slowIndex(v)
 	err := x.Build(v)
@@ -185,6 +191,18 @@ func used(t *testing.T) *Index {
 		t.Fatalf("option 12 = %q", val)
 	}
 	return x
+}
+
+// Build once looked up a split option 52 before it was joined, and an Index that
+// had never joined anything panicked.
+func TestIndexOverloadTwiceInNewIndex(t *testing.T) {
+	v, err := Parse(message([]byte{52, 1, 1, 52, 1, 1}, nil, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := new(Index).Build(v); !errors.Is(err, ErrOverload) {
+		t.Errorf("Build: %v, want %v", err, ErrOverload)
+	}
 }
 
 func TestIndexZeroValue(t *testing.T) {
