@@ -1,0 +1,186 @@
+package inventory
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/clusto/clusto-engine/clusto"
+)
+
+// maxErrors are reported at once; more of them are hardly read.
+const maxErrors = 20
+
+// Parse reads a site. file is the name that messages and Where use. Parse finds
+// all errors that can be found without the database and returns them joined, an
+// *Error each, by line, 20 at most.
+func Parse(file string, data []byte) (*Site, error) {
+	p := &parser{
+		file: file, budget: 200_000 + 2*len(data),
+		known: map[string]*thing{}, attrSeen: map[attrID]int{},
+		macs: map[clusto.MAC]claim{}, ips: map[netip.Addr]claim{}, units: map[unit]claim{},
+	}
+	if root := p.root(data); root != nil {
+		p.site(root)
+	}
+	if err := p.err(); err != nil {
+		return nil, err
+	}
+	return p.finish(), nil
+}
+
+// parser holds what one file has said so far.
+type parser struct {
+	file   string
+	budget int // entries that may still be visited: aliases must not multiply a file
+	errs   []*Error
+	what   string // the object that errors are about: "server ex0000"
+
+	things   []*thing
+	known    map[string]*thing
+	attrSeen map[attrID]int // lines of the current object's attributes
+	macs     map[clusto.MAC]claim
+	ips      map[netip.Addr]claim
+	units    map[unit]claim
+
+	entities, attrs, inserts, binds steps
+	networks                        []network
+	servers                         []ServerInfo
+}
+
+// thing is one declared object.
+type thing struct {
+	section *section
+	name    string
+	driver  string
+	line    int
+	body    []pair
+	in      []edge // containers, in the order of the file
+}
+
+func (t *thing) String() string { return t.section.kind + " " + t.name }
+
+type (
+	edge struct {
+		name string
+		line int
+	}
+	claim struct {
+		who  string
+		line int
+	}
+	unit struct {
+		rack string
+		ru   int
+	}
+	attrID struct {
+		key, sub string
+		num      int
+	}
+	network struct {
+		clusto.Network
+		line int
+	}
+	steps struct {
+		ops   []clusto.Op
+		lines []int
+	}
+)
+
+func (s *steps) add(line int, op clusto.Op) {
+	s.ops = append(s.ops, op)
+	s.lines = append(s.lines, line)
+}
+
+func (p *parser) errorf(line int, format string, args ...any) {
+	what := fmt.Sprintf(format, args...)
+	if p.what != "" {
+		what = p.what + ": " + what
+	}
+	p.errs = append(p.errs, &Error{File: p.file, Line: line, What: what})
+}
+
+func (p *parser) err() error {
+	slices.SortStableFunc(p.errs, func(a, b *Error) int { return cmp.Compare(a.Line, b.Line) })
+	errs := make([]error, 0, maxErrors+1)
+	for i, e := range p.errs {
+		if i == maxErrors {
+			errs = append(errs, &Error{File: p.file, What: fmt.Sprintf("and %d more errors", len(p.errs)-i)})
+			break
+		}
+		errs = append(errs, e)
+	}
+	return errors.Join(errs...)
+}
+
+// root gives the one mapping that a file is.
+func (p *parser) root(data []byte) *yaml.Node {
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	var doc, more yaml.Node
+	if err := dec.Decode(&doc); err != nil {
+		p.syntax(data, err)
+		return nil
+	}
+	switch err := dec.Decode(&more); {
+	case err == nil:
+		p.errorf(more.Line, "a second YAML document begins here; write one file for each, or take the --- out")
+	case err != io.EOF:
+		p.syntax(data, err)
+	}
+	return doc.Content[0]
+}
+
+var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
+
+// syntax reports what the YAML library could not read.
+func (p *parser) syntax(data []byte, err error) {
+	if err == io.EOF {
+		p.errorf(0, "there is nothing in it; a site begins with a section, such as \"servers:\"")
+		return
+	}
+	line, what := 0, err.Error()
+	if m := yamlError.FindStringSubmatch(what); m != nil {
+		line, _ = strconv.Atoi(m[1])
+		what = m[2]
+	}
+	if strings.HasPrefix(what, "did not find expected") { // the library counts these lines from 0
+		line++
+		what = "in what begins on this line: " + what
+	}
+	if name, ok := strings.CutPrefix(what, "unknown anchor '"); ok {
+		name, _, _ = strings.Cut(name, "'")
+		if i := bytes.Index(data, []byte("*"+name)); i >= 0 {
+			line = 1 + bytes.Count(data[:i], []byte("\n"))
+		}
+		what = fmt.Sprintf("alias *%s has no anchor &%s before it", name, name)
+	}
+	if strings.Contains(what, "cannot start any token") {
+		what += "; YAML indents with spaces, never with tabs, and text that begins with @, ` or % needs quotes"
+	}
+	p.errorf(line, "not YAML: %s", what)
+}
+
+// finish puts the steps into the order in which they can be applied.
+func (p *parser) finish() *Site {
+	s := &Site{file: p.file, kinds: make(map[string]string, len(p.known)), servers: p.servers}
+	for _, l := range []*steps{&p.entities, &p.attrs, &p.inserts, &p.binds} {
+		s.ops = append(s.ops, l.ops...)
+		s.lines = append(s.lines, l.lines...)
+	}
+	for name, t := range p.known {
+		s.kinds[name] = t.section.kind
+	}
+	for _, n := range p.networks {
+		s.networks = append(s.networks, n.Network)
+	}
+	return s
+}
