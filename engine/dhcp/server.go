@@ -1,0 +1,155 @@
+// Package dhcp answers DHCP and BOOTP requests from an inventory: the policy
+// of RFC 2131 as a pure function (Decide) over hosts that were encoded
+// beforehand (Prepare), and the way around a host that is not at hand yet (the
+// filler). It knows no socket, no cache and no HTTP: it declares what it needs.
+package dhcp
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/clusto/clusto-engine/clusto"
+	"github.com/clusto/clusto-engine/engine"
+)
+
+// State tells how far an entry of Hosts can be trusted.
+type State uint8
+
+// The states, in the order of trust.
+const (
+	Missing State = iota // not known: ask
+	Absent               // the inventory has no such host
+	Fresh                // younger than its time to live
+	Stale                // older, but still good for an answer where the inventory fails
+)
+
+// Hosts is what Server needs from a cache. Lookup never blocks and never
+// allocates; State tells a fresh entry from a stale, absent or missing one.
+// now is in nanoseconds since 1970. Fetch asks the inventory, once however
+// many wait for the same MAC; with an error it may still return a stale entry.
+type Hosts interface {
+	Lookup(mac clusto.MAC, now int64) (*Prepared, State)
+	Fetch(ctx context.Context, mac clusto.MAC) (*Prepared, State, error)
+}
+
+// Config is what a Server is made from. Zero fields mean the defaults.
+type Config struct {
+	Hosts Hosts
+	Lot   *engine.Lot   // frames that wait for the inventory; 16,384 slots
+	Log   *slog.Logger  // slog.Default()
+	Site  Site          // as it holds at start; SetSite changes it
+	Loads int           // inventory calls at once; 64
+	Slow  time.Duration // how long a stale entry waits for a fresh one; 1s
+	Warn  time.Duration // the same warning about one MAC comes once in this time; 1h
+	Stats *engine.Stats // where the filler counts; needed
+}
+
+// Server is what the workers of all interfaces share.
+type Server struct {
+	cfg    Config
+	site   atomic.Pointer[Site]
+	health health
+	report reporter
+
+	// DroppedOptions counts options left out of replies that were too long;
+	// LostEvents counts warnings that came faster than they could be written.
+	DroppedOptions, LostEvents atomic.Uint64
+}
+
+// NewServer makes a Server. Run has to be running for misses to be answered.
+func NewServer(cfg Config) *Server {
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	if cfg.Loads == 0 {
+		cfg.Loads = 64
+	}
+	if cfg.Slow == 0 {
+		cfg.Slow = time.Second
+	}
+	if cfg.Warn == 0 {
+		cfg.Warn = time.Hour
+	}
+	if cfg.Lot == nil {
+		cfg.Lot = engine.NewLot(engine.LotConfig{})
+	}
+	s := &Server{cfg: cfg}
+	s.site.Store(&cfg.Site)
+	s.report.init(cfg)
+	s.health.init(cfg)
+	return s
+}
+
+// SetSite replaces what the policy knows of the site.
+func (s *Server) SetSite(site Site) { s.site.Store(&site) }
+
+// Degraded reports whether the inventory fails or is slow at the moment, so
+// that stale entries answer at once.
+func (s *Server) Degraded() bool { return s.health.degraded.Load() }
+
+// Handler makes the handler of one worker.
+func (s *Server) Handler() *Handler { return &Handler{s: s} }
+
+// Handler answers the frames of one worker. It implements engine.Handler.
+type Handler struct {
+	s   *Server
+	req Request
+}
+
+// Handle is the hot path: parse, look up, decide, append. A host that is not
+// at hand is parked; the filler answers it through the same answer.
+func (h *Handler) Handle(dst []byte, p *engine.Packet) ([]byte, engine.Verdict) {
+	if v := h.req.Parse(p); v != engine.None {
+		return dst, v
+	}
+	now := time.Now().UnixNano()
+	host, state := h.s.cfg.Hosts.Lookup(h.req.MAC, now)
+	switch {
+	case state == Fresh:
+		return h.answer(dst, host, true)
+	case state == Absent:
+		h.note(engine.UnknownHost, nil, 0)
+		return dst, engine.UnknownHost
+	case state == Stale && h.s.health.degraded.Load():
+		return h.answer(dst, host, false)
+	}
+	return dst, h.s.cfg.Lot.Park(h.req.MAC, h.req.Msg.XID(), p, now)
+}
+
+// answer decides on the parsed request and appends the reply, if there is one.
+func (h *Handler) answer(dst []byte, p *Prepared, fresh bool) ([]byte, engine.Verdict) {
+	d := Decide(&h.req, p, fresh, h.s.site.Load())
+	if d.Verdict != engine.Reply && d.Verdict != engine.Nak {
+		h.note(d.Verdict, p, 0)
+		return dst, d.Verdict
+	}
+	out, dropped := appendReply(dst, &h.req, p, &d)
+	switch {
+	case dropped < 0:
+		h.note(engine.Oversize, p, 0)
+		return dst, engine.Oversize
+	case dropped > 0:
+		h.s.DroppedOptions.Add(uint64(dropped))
+		h.note(engine.Reply, p, dropped)
+	case d.Verdict == engine.Nak:
+		h.note(engine.Nak, p, 0)
+	}
+	return out, d.Verdict
+}
+
+// note hands a warning to the reporter, which writes it off the hot path; it
+// never waits.
+func (h *Handler) note(v engine.Verdict, p *Prepared, dropped int) {
+	e := event{
+		verdict: v, mac: h.req.MAC, host: p, dropped: dropped, link: h.req.Link.Name,
+		vlan: h.req.vlan(), typ: h.req.Type, network: h.req.network(), relay: word(h.req.Msg.GIAddr()),
+		requested: h.req.requested, ciaddr: word(h.req.Msg.CIAddr()),
+	}
+	select {
+	case h.s.report.events <- e:
+	default:
+		h.s.LostEvents.Add(1)
+	}
+}

@@ -1,0 +1,275 @@
+package engine
+
+import (
+	"context"
+	"hash/maphash"
+	"sync"
+	"time"
+)
+
+// The Lot's defaults.
+const (
+	LotSlots    = 16384
+	LotSlotSize = 768 // bytes; a DHCP request with everything in it has about 600
+	LotPatience = 4 * time.Second
+)
+
+// LotConfig sizes a Lot. Zero fields mean the defaults.
+type LotConfig struct {
+	Slots    int           // frames that wait at once; LotSlots
+	Patience time.Duration // how long a frame waits that nobody refreshes; LotPatience
+}
+
+// Lot is where frames wait for the inventory, one per MAC: a retransmission
+// takes the place of what waits already, a full Lot sends the newcomer away
+// (shedding the oldest would collapse under a storm), and what waits too long
+// is dropped. MACs are handed out to loaders in the order they came, none to two
+// loaders at once. All memory is allocated at the start.
+type Lot struct {
+	patience int64
+
+	mu      sync.Mutex
+	slots   []slot
+	seed    maphash.Seed
+	buckets []int32       // heads of the chains of slots by MAC; a map would allocate now and then
+	free    int32         // head of the free list; -1 if full
+	first   int32         // queue of slots that no loader has taken yet; -1 if empty
+	last    int32         // its end
+	more    chan struct{} // one token while the queue is not empty
+	stats   LotStats
+}
+
+// LotStats says what the Lot holds and did.
+type LotStats struct {
+	Waiting int // frames in it
+	Queued  int // of these, not taken by a loader yet
+	Expired uint64
+}
+
+type slot struct {
+	mac     [6]byte
+	xid     uint32
+	parked  int64 // when the first frame of this MAC came
+	renewed int64 // when the latest one came
+	next    int32 // in the free list or the queue; -1 ends it
+	prev    int32 // in the queue; -1 begins it
+	chain   int32 // next slot of the same bucket; -1 ends it
+	used    bool
+	queued  bool
+	meta    Packet // without Data
+	n       int
+	data    [LotSlotSize]byte
+}
+
+// NewLot makes an empty Lot.
+func NewLot(cfg LotConfig) *Lot {
+	if cfg.Slots == 0 {
+		cfg.Slots = LotSlots
+	}
+	if cfg.Patience == 0 {
+		cfg.Patience = LotPatience
+	}
+	n := 1
+	for n < cfg.Slots {
+		n *= 2
+	}
+	l := &Lot{
+		patience: int64(cfg.Patience), slots: make([]slot, cfg.Slots), buckets: make([]int32, n),
+		seed: maphash.MakeSeed(), first: -1, last: -1, more: make(chan struct{}, 1),
+	}
+	for i := range l.slots {
+		l.slots[i].next = int32(i + 1)
+	}
+	l.slots[cfg.Slots-1].next = -1
+	for i := range l.buckets {
+		l.buckets[i] = -1
+	}
+	return l
+}
+
+func (l *Lot) bucket(mac [6]byte) *int32 {
+	return &l.buckets[maphash.Comparable(l.seed, mac)&uint64(len(l.buckets)-1)]
+}
+
+func (l *Lot) find(mac [6]byte) (i int32, ok bool) {
+	for i = *l.bucket(mac); i >= 0; i = l.slots[i].chain {
+		if l.slots[i].mac == mac {
+			return i, true
+		}
+	}
+	return -1, false
+}
+
+// Park keeps a copy of p until Take. It returns Parked, Replaced, or Shed when
+// there is no room or p is longer than a slot. now is in nanoseconds. It never
+// allocates.
+func (l *Lot) Park(mac [6]byte, xid uint32, p *Packet, now int64) Verdict {
+	if len(p.Data) > LotSlotSize {
+		return Shed
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if i, ok := l.find(mac); ok {
+		l.slots[i].fill(xid, p, now)
+		return Replaced
+	}
+	i := l.free
+	if i < 0 {
+		return Shed
+	}
+	s := &l.slots[i]
+	l.free = s.next
+	s.mac, s.parked, s.used = mac, now, true
+	s.fill(xid, p, now)
+	b := l.bucket(mac)
+	s.chain, *b = *b, i
+	l.stats.Waiting++
+	l.enqueue(i)
+	return Parked
+}
+
+func (s *slot) fill(xid uint32, p *Packet, now int64) {
+	s.xid, s.renewed, s.meta = xid, now, *p
+	s.meta.Data = nil
+	s.n = copy(s.data[:], p.Data)
+}
+
+func (l *Lot) enqueue(i int32) {
+	s := &l.slots[i]
+	s.queued, s.next, s.prev = true, -1, l.last
+	if l.last < 0 {
+		l.first = i
+	} else {
+		l.slots[l.last].next = i
+	}
+	l.last = i
+	l.stats.Queued++
+	l.wake()
+}
+
+func (l *Lot) wake() {
+	select {
+	case l.more <- struct{}{}:
+	default:
+	}
+}
+
+// Next waits for a MAC that nobody loads yet and takes it off the queue: the
+// caller is its loader, until Take or Retry. ok is false when ctx is over.
+func (l *Lot) Next(ctx context.Context) (mac [6]byte, ok bool) {
+	for {
+		select {
+		case <-ctx.Done():
+			return mac, false
+		case <-l.more:
+		}
+		if mac, ok = l.dequeue(); ok {
+			return mac, true
+		}
+	}
+}
+
+func (l *Lot) dequeue() (mac [6]byte, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := l.first
+	if i < 0 {
+		return mac, false
+	}
+	l.unqueue(i)
+	if l.first >= 0 {
+		l.wake()
+	}
+	return l.slots[i].mac, true
+}
+
+func (l *Lot) unqueue(i int32) {
+	s := &l.slots[i]
+	if s.prev < 0 {
+		l.first = s.next
+	} else {
+		l.slots[s.prev].next = s.next
+	}
+	if s.next < 0 {
+		l.last = s.prev
+	} else {
+		l.slots[s.next].prev = s.prev
+	}
+	s.queued = false
+	l.stats.Queued--
+}
+
+// Retry puts a MAC whose load failed back at the end of the queue.
+func (l *Lot) Retry(mac [6]byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if i, ok := l.find(mac); ok && !l.slots[i].queued {
+		l.enqueue(i)
+	}
+}
+
+// Take moves the frame of a MAC into p, whose Data has to have room for
+// LotSlotSize bytes, and frees its slot. ok is false if none waits.
+func (l *Lot) Take(mac [6]byte, p *Packet) (ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i, ok := l.find(mac)
+	if !ok {
+		return false
+	}
+	s := &l.slots[i]
+	data := append(p.Data[:0], s.data[:s.n]...)
+	*p = s.meta
+	p.Data = data
+	l.release(i)
+	return true
+}
+
+func (l *Lot) release(i int32) {
+	s := &l.slots[i]
+	if s.queued {
+		l.unqueue(i)
+	}
+	link := l.bucket(s.mac)
+	for *link != i {
+		link = &l.slots[*link].chain
+	}
+	*link = s.chain
+	s.meta, s.used = Packet{}, false
+	s.next, l.free = l.free, i
+	l.stats.Waiting--
+}
+
+// Expire drops the frames that nobody has refreshed for the Lot's patience,
+// and returns how many.
+func (l *Lot) Expire(now int64) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.slots {
+		if s := &l.slots[i]; s.used && now-s.renewed >= l.patience {
+			l.release(int32(i))
+			n++
+		}
+	}
+	l.stats.Expired += uint64(n)
+	return n
+}
+
+// Older appends to dst the MACs whose frames wait since before the given time.
+func (l *Lot) Older(dst [][6]byte, since int64) [][6]byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.slots {
+		if s := &l.slots[i]; s.used && s.parked < since {
+			dst = append(dst, s.mac)
+		}
+	}
+	return dst
+}
+
+// Stats may be called at any time.
+func (l *Lot) Stats() LotStats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stats
+}
