@@ -172,7 +172,13 @@ func (p *parser) syntax(data []byte, err error) {
 // finish puts the steps into the order in which they can be applied.
 func (p *parser) finish() *Site {
 	s := &Site{file: p.file, kinds: make(map[string]string, len(p.known)), servers: p.servers}
-	for _, l := range []*steps{&p.entities, &p.attrs, &p.inserts, &p.binds} {
+	all := []*steps{&p.entities, &p.attrs, &p.inserts, &p.binds}
+	n := 0
+	for _, l := range all {
+		n += len(l.ops)
+	}
+	s.ops, s.lines = make([]clusto.Op, 0, n), make([]int, 0, n)
+	for _, l := range all {
 		s.ops = append(s.ops, l.ops...)
 		s.lines = append(s.lines, l.lines...)
 	}
