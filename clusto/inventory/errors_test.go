@@ -194,10 +194,10 @@ func TestAliasBombs(t *testing.T) {
 		fmt.Fprintf(&lists, "      a%d: &a%d [%s]\n", i, i, strings.Repeat(fmt.Sprintf("*a%d, ", i-1), 9))
 	}
 	wide.WriteString("pools:\n  p:\n    dhcp: &d\n")
-	for i := range 5000 {
+	for i := range 2000 {
 		fmt.Fprintf(&wide, "      o%d: 1\n", i)
 	}
-	for i := range 5000 {
+	for i := range 2000 {
 		fmt.Fprintf(&wide, "  q%d: {dhcp: *d}\n", i)
 	}
 	for name, test := range map[string]struct{ in, want string }{

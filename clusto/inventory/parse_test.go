@@ -187,7 +187,7 @@ func TestServersAndNetworks(t *testing.T) {
 	site, err := Parse("s.yaml", []byte(`
 networks: {n: {cidr: 10.0.0.0/24, gateway: 10.0.0.254}}
 servers:
-  s: {mac: 02:00:00:00:00:01, ipmi: {mac: 02:00:00:00:00:02, ip: 10.0.0.2}, ip: [10.0.0.1, 10.0.0.3]}
+  s: {mac: 02:00:00:00:00:01, ipmi: {mac: 02:00:00:00:00:02, ip: 10.0.0.2, osport: bmc}, ip: [{ip: 10.0.0.4, osport: ipmi0}, 10.0.0.1, 10.0.0.3]}
   bare:
 `))
 	if err != nil {
@@ -201,7 +201,7 @@ servers:
 		t.Fatalf("servers %+v", s)
 	}
 	got := fmt.Sprintln(s[0].Name, s[0].Line, s[0].MAC, s[0].IPMI, s[0].IP, len(s[0].Addrs), s[0].Addrs[0].OSPort)
-	if want := fmt.Sprintln("s", 4, "02:00:00:00:00:01", "02:00:00:00:00:02", "10.0.0.1", 3, "ipmi0"); got != want {
+	if want := fmt.Sprintln("s", 4, "02:00:00:00:00:01", "02:00:00:00:00:02", "10.0.0.1", 4, "bmc"); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

@@ -142,7 +142,7 @@ func BenchmarkParse(b *testing.B) {
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add(Sample(30))
+	f.Add(Sample(2))
 	f.Add([]byte("pools: {a: &a {dhcp: {x: [1, {relation: a}], <<: *a}}}\n"))
 	f.Add([]byte("servers: {s: {ip: [10.0.0.1, {ip: 10.0.0.2, osport: x}], in: {rack: r, ru: 1}}}\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {

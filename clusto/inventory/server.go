@@ -41,12 +41,6 @@ func (p *parser) machine(t *thing, info *ServerInfo) {
 			p.place(t, e)
 		}
 	}
-	for _, a := range info.Addrs {
-		if !strings.HasPrefix(a.OSPort, "ipmi") {
-			info.IP = a.IP
-			break
-		}
-	}
 }
 
 // ports reads {TYPE: {NUMBER: {key: value}}}.
@@ -134,7 +128,9 @@ func (p *parser) addresses(t *thing, info *ServerInfo, e pair) {
 				continue
 			}
 		}
-		p.bind(t, info, text, osport)
+		if ip, ok := p.bind(t, info, text, osport); ok && !info.IP.IsValid() && osport != defaultIPMIOSPort {
+			info.IP = ip
+		}
 	}
 }
 
@@ -163,18 +159,18 @@ func (p *parser) boundAddress(n *yaml.Node) (ip *yaml.Node, osport string) {
 }
 
 // bind binds an address that nothing else in the file has.
-func (p *parser) bind(t *thing, info *ServerInfo, n *yaml.Node, osport string) {
-	ip, ok := p.addr("ip", n)
-	if !ok {
-		return
+func (p *parser) bind(t *thing, info *ServerInfo, n *yaml.Node, osport string) (ip netip.Addr, ok bool) {
+	if ip, ok = p.addr("ip", n); !ok {
+		return ip, false
 	}
 	if first, taken := p.ips[ip]; taken {
 		p.errorf(n.Line, "address %s is taken by %s on line %d; correct one of them", ip, first.who, first.line)
-		return
+		return ip, false
 	}
 	p.ips[ip] = claim{p.what, n.Line}
 	info.Addrs = append(info.Addrs, clusto.Address{IP: ip, OSPort: osport})
 	p.binds.add(n.Line, clusto.Op{Op: "bind", Name: t.name, IP: ip.String(), OSPort: osport})
+	return ip, true
 }
 
 // addr reads the IPv4 address of a host.
