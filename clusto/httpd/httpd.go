@@ -1,0 +1,175 @@
+// Package httpd serves the inventory over HTTP: /v2, which answers a host in
+// one request, and the calls of the original clusto-httpd that its DHCP daemon
+// made, for clients of old.
+//
+// Every group of calls is a file with a method that registers its routes; the
+// rest of the original's calls go in beside them, one file each.
+package httpd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/clusto/clusto-engine/clusto"
+)
+
+// Store is the inventory that the server serves. Errors wrap clusto's
+// sentinels; an error of Apply may be a *clusto.OpError.
+type Store interface {
+	Host(ctx context.Context, mac clusto.MAC) (*clusto.Host, error)
+	Hosts(ctx context.Context, fn func(*clusto.Host) error) error
+	Find(ctx context.Context, q string) ([]clusto.Host, error)
+	Apply(ctx context.Context, ops []clusto.Op) error
+	Ping(ctx context.Context) error
+
+	Entity(ctx context.Context, name string) (clusto.Entity, error)
+	Entities(ctx context.Context, q clusto.Query) ([]clusto.Entity, error)
+	Attrs(ctx context.Context, q clusto.AttrQuery) ([]clusto.Attr, error)
+	Managers(ctx context.Context) ([]clusto.Network, error)
+}
+
+// Config is what a server needs. Zero fields mean the defaults.
+type Config struct {
+	Store   Store
+	Log     *slog.Logger // nothing is logged if nil
+	Version string       // of the program; "devel"
+
+	// MaxBody bounds the body of POST /v2/batch, in bytes; 256 MiB, which is
+	// some 150,000 servers.
+	MaxBody int64
+}
+
+func (c Config) withDefaults() Config {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Version == "" {
+		c.Version = "devel"
+	}
+	if c.MaxBody == 0 {
+		c.MaxBody = 256 << 20
+	}
+	return c
+}
+
+// server answers requests.
+type server struct {
+	Config
+	boot     string // begins every request id
+	requests atomic.Uint64
+}
+
+// New makes the handler. Give it to NewServer, or to a server with timeouts of
+// your own.
+func New(c Config) http.Handler {
+	s := &server{Config: c.withDefaults(), boot: strconv.FormatInt(time.Now().UnixMilli(), 36)}
+	mux := http.NewServeMux()
+	s.routeV2(mux)
+	s.routeQuery(mux)
+	s.routeEntities(mux)
+	return s.guard(mux)
+}
+
+// NewServer gives an HTTP server for the handler with limits that a slow or
+// broken client cannot hold it by. There is no write timeout: a stream of all
+// hosts takes as long as its reader; each chunk of it has a deadline instead.
+func NewServer(h http.Handler, log *slog.Logger) *http.Server {
+	s := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       5 * time.Minute, // a whole batch
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+	}
+	if log != nil {
+		s.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn)
+	}
+	return s
+}
+
+type requestID struct{}
+
+// guard gives each request an id, logs it, and turns a panic into a 500.
+func (s *server) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := fmt.Sprintf("%s-%d", s.boot, s.requests.Add(1))
+		began := time.Now()
+		rec := &recorder{ResponseWriter: w}
+		rec.Header().Set("X-Request-Id", id)
+		defer func() {
+			if p := recover(); p != nil {
+				s.panicked(rec, r, id, p)
+			}
+			s.Log.Debug("request", "id", id, "method", r.Method, "path", r.URL.Path, "query", r.URL.RawQuery,
+				"status", rec.status, "bytes", rec.bytes, "took", time.Since(began), "from", r.RemoteAddr)
+		}()
+		next.ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), requestID{}, id)))
+	})
+}
+
+// panicked answers 500, or breaks the connection off when the answer had begun.
+func (s *server) panicked(w *recorder, r *http.Request, id string, p any) {
+	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(http.ErrAbortHandler)
+	}
+	s.Log.Error("request panicked", "id", id, "method", r.Method, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+	if w.status != 0 {
+		panic(http.ErrAbortHandler)
+	}
+	s.fail(w, r, http.StatusInternalServerError, "internal error, request id "+id)
+}
+
+// recorder notes what a handler answered.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	n, err := r.ResponseWriter.Write(b)
+	r.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// status gives the HTTP status of an error.
+func status(err error) int {
+	switch {
+	case errors.Is(err, clusto.ErrNotFound):
+		return http.StatusNotFound
+	case errors.Is(err, clusto.ErrConflict):
+		return http.StatusConflict
+	case errors.Is(err, clusto.ErrInvalid):
+		return http.StatusBadRequest
+	case errors.Is(err, clusto.ErrUnavailable):
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}
+
+// logFailure logs errors that are the server's own fault.
+func (s *server) logFailure(r *http.Request, status int, err error) {
+	if status >= 500 && r.Context().Err() == nil {
+		s.Log.Error("request failed", "id", r.Context().Value(requestID{}), "method", r.Method, "path", r.URL.Path, "err", err)
+	}
+}

@@ -1,0 +1,225 @@
+package httpd
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/clusto/clusto-engine/clusto"
+)
+
+// routeV2 registers this project's own calls.
+func (s *server) routeV2(mux *http.ServeMux) {
+	mux.HandleFunc("GET /v2/hosts/{mac}", s.getHost)
+	mux.HandleFunc("GET /v2/hosts", s.getHosts)
+	mux.HandleFunc("GET /v2/find", s.getFind)
+	mux.HandleFunc("POST /v2/batch", s.postBatch)
+	mux.HandleFunc("GET /v2/version", s.getVersion)
+	mux.HandleFunc("GET /readyz", s.getReady)
+	mux.HandleFunc("/v2/", func(w http.ResponseWriter, r *http.Request) {
+		s.fail(w, r, http.StatusNotFound, "no such call: "+r.Method+" "+r.URL.Path)
+	})
+}
+
+// getHost answers with a clusto.Host.
+func (s *server) getHost(w http.ResponseWriter, r *http.Request) {
+	mac, err := clusto.ParseMAC(r.PathValue("mac"))
+	if err != nil {
+		s.failErr(w, r, err)
+		return
+	}
+	h, err := s.Store.Host(r.Context(), mac)
+	if err != nil {
+		s.failErr(w, r, err)
+		return
+	}
+	s.answer(w, r, http.StatusOK, h)
+}
+
+// found is the answer of /v2/find.
+type found struct {
+	Hosts []clusto.Host `json:"hosts"`
+}
+
+func (s *server) getFind(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query().Get("q")
+	if q == "" {
+		s.fail(w, r, http.StatusBadRequest, "parameter q is missing: a name, MAC or IP address")
+		return
+	}
+	hosts, err := s.Store.Find(r.Context(), q)
+	if err != nil {
+		s.failErr(w, r, err)
+		return
+	}
+	s.answer(w, r, http.StatusOK, found{hosts})
+}
+
+// batch is the body of POST /v2/batch.
+type batch struct {
+	Ops []clusto.Op `json:"ops"`
+}
+
+func (s *server) postBatch(w http.ResponseWriter, r *http.Request) {
+	var b batch
+	if err := readJSON(http.MaxBytesReader(w, r.Body, s.MaxBody), &b); err != nil {
+		var tooBig *http.MaxBytesError
+		if errors.As(err, &tooBig) {
+			s.fail(w, r, http.StatusRequestEntityTooLarge, fmt.Sprintf("the batch is larger than %d bytes: send it in parts", s.MaxBody))
+			return
+		}
+		s.fail(w, r, http.StatusBadRequest, "read batch: "+err.Error())
+		return
+	}
+	if err := s.Store.Apply(r.Context(), b.Ops); err != nil {
+		s.failErr(w, r, err)
+		return
+	}
+	s.answer(w, r, http.StatusOK, struct {
+		Applied int `json:"applied"`
+	}{len(b.Ops)})
+}
+
+// readJSON decodes one JSON value and nothing else; unknown fields are refused.
+func readJSON(body io.Reader, into any) error {
+	dec := json.NewDecoder(body)
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil {
+		return err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		if err == nil {
+			err = errors.New("there is more than one JSON value")
+		}
+		return err
+	}
+	return nil
+}
+
+// version tells clients who they talk to.
+type version struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	API     int    `json:"api"`
+}
+
+func (s *server) getVersion(w http.ResponseWriter, r *http.Request) {
+	s.answer(w, r, http.StatusOK, version{"clusto-httpd", s.Version, 2})
+}
+
+// getReady is getVersion once the database has answered.
+func (s *server) getReady(w http.ResponseWriter, r *http.Request) {
+	if err := s.Store.Ping(r.Context()); err != nil {
+		s.failErr(w, r, err)
+		return
+	}
+	s.getVersion(w, r)
+}
+
+// answer writes a JSON value.
+func (s *server) answer(w http.ResponseWriter, r *http.Request, status int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		s.failErr(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(b, '\n')) // a client that is gone needs no answer
+}
+
+// problem is the body of every error of /v2. Index is the operation of a batch
+// that could not be applied.
+type problem struct {
+	Error string `json:"error"`
+	Index *int   `json:"index,omitempty"`
+}
+
+func (s *server) fail(w http.ResponseWriter, r *http.Request, status int, msg string) {
+	s.answer(w, r, status, problem{Error: msg})
+}
+
+func (s *server) failErr(w http.ResponseWriter, r *http.Request, err error) {
+	st := status(err)
+	s.logFailure(r, st, err)
+	p := problem{Error: err.Error()}
+	var op *clusto.OpError
+	if errors.As(err, &op) {
+		p.Index = &op.Index
+	}
+	s.answer(w, r, st, p)
+}
+
+// chunk is how much of a stream is gathered before it is sent.
+const chunk = 64 << 10
+
+// chunkTimeout is how long a client may take to accept a chunk.
+const chunkTimeout = 30 * time.Second
+
+// getHosts streams all hosts, one JSON object a line. The last line is
+// {"end":true,"count":N}; a stream without it is incomplete.
+func (s *server) getHosts(w http.ResponseWriter, r *http.Request) {
+	out := &stream{w: w, ctl: http.NewResponseController(w), buf: make([]byte, 0, chunk+8<<10)}
+	n := 0
+	err := s.Store.Hosts(r.Context(), func(h *clusto.Host) error {
+		n++
+		return out.line(h)
+	})
+	switch {
+	case out.err != nil: // the client is gone
+	case err != nil && !out.begun:
+		s.failErr(w, r, err)
+		return
+	case err != nil:
+		s.logFailure(r, http.StatusInternalServerError, err)
+		_ = out.line(problem{Error: err.Error()})
+	default:
+		_ = out.line(struct {
+			End   bool `json:"end"`
+			Count int  `json:"count"`
+		}{true, n})
+	}
+	_ = out.flush()
+	_ = out.ctl.SetWriteDeadline(time.Time{}) // the connection may serve on
+}
+
+// stream writes lines of JSON in chunks.
+type stream struct {
+	w     http.ResponseWriter
+	ctl   *http.ResponseController
+	buf   []byte
+	begun bool
+	err   error
+}
+
+func (s *stream) line(v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	s.buf = append(append(s.buf, b...), '\n')
+	if len(s.buf) < chunk {
+		return s.err
+	}
+	return s.flush()
+}
+
+func (s *stream) flush() error {
+	if s.err != nil {
+		return s.err
+	}
+	if !s.begun {
+		s.begun = true
+		s.w.Header().Set("Content-Type", "application/x-ndjson")
+	}
+	// Not every writer has deadlines; those that lack them need none.
+	_ = s.ctl.SetWriteDeadline(time.Now().Add(chunkTimeout))
+	if _, s.err = s.w.Write(s.buf); s.err == nil {
+		s.err = s.ctl.Flush()
+	}
+	s.buf = s.buf[:0]
+	return s.err
+}

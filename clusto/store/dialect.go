@@ -1,0 +1,65 @@
+package store
+
+import (
+	"strconv"
+	"strings"
+)
+
+// dialect is all that differs between the databases. Statements are written
+// with ? for parameters and "double quotes" around key and user.
+type dialect struct {
+	name     string
+	numbered bool   // parameters are $1, $2 ... instead of ?
+	serial   string // type of a primary key that counts by itself
+	bigint   string // 64-bit integer
+	datetime string
+	lock     string // first statement of a writing transaction, "" for none
+	tables   string // lists the names of tables, one column
+	columns  string // lists the columns of table ?, one column
+}
+
+var sqlite = &dialect{
+	name:     "sqlite",
+	serial:   "INTEGER NOT NULL",
+	bigint:   "INTEGER",
+	datetime: "DATETIME",
+	tables:   `SELECT name FROM sqlite_master WHERE type IN ('table', 'view')`,
+	columns:  `SELECT name FROM pragma_table_info(?)`,
+}
+
+var postgres = &dialect{
+	name:     "postgresql",
+	numbered: true,
+	serial:   "SERIAL NOT NULL",
+	bigint:   "BIGINT",
+	datetime: "TIMESTAMP",
+	// What BEGIN IMMEDIATE is to SQLite: writers wait for each other, since
+	// neither names nor counters are guarded by a constraint; readers go on.
+	lock: `LOCK TABLE entities, entity_attrs, counters IN SHARE ROW EXCLUSIVE MODE`,
+	tables: `SELECT table_name FROM information_schema.tables
+		WHERE table_schema = ANY (current_schemas(false))`,
+	columns: `SELECT column_name FROM information_schema.columns
+		WHERE table_schema = ANY (current_schemas(false)) AND table_name = ?`,
+}
+
+// q gives a statement its parameters' spelling. No statement of this package
+// has a ? inside a literal.
+func (d *dialect) q(stmt string) string {
+	if !d.numbered {
+		return stmt
+	}
+	var b strings.Builder
+	n := 0
+	for part := range strings.SplitSeq(stmt, "?") {
+		if n > 0 {
+			b.WriteByte('$')
+			b.WriteString(strconv.Itoa(n))
+		}
+		b.WriteString(part)
+		n++
+	}
+	return b.String()
+}
+
+// params gives n question marks for an IN list.
+func params(n int) string { return strings.TrimSuffix(strings.Repeat("?, ", n), ", ") }

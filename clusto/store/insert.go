@@ -1,0 +1,214 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+
+	"github.com/clusto/clusto-engine/clusto"
+)
+
+const (
+	driverUniquePool    = "unique_pool"
+	driverExclusivePool = "exclusive_pool"
+)
+
+// insertOp puts an entity into a container.
+func (c *change) insertOp(ctx context.Context, op *clusto.Op) error {
+	e, err := c.need(ctx, op.Name)
+	if err != nil {
+		return err
+	}
+	into, err := c.need(ctx, op.Into)
+	if err != nil {
+		return err
+	}
+	rack := into.Type == "rack"
+	if rack != (op.RU > 0) || op.RU < 0 {
+		return fmt.Errorf("insert %s into %s: ru %d; racks need a rack unit from 1 on, other containers have none: %w", pathOf(e), pathOf(into), op.RU, clusto.ErrInvalid)
+	}
+	parents, err := c.parentsOf(ctx, e)
+	if err != nil {
+		return err
+	}
+	if inside(parents, into) {
+		return c.alreadyIn(e, into, parents, op.RU)
+	}
+	if err := c.mayContain(ctx, e, into, parents); err != nil {
+		return err
+	}
+	if rack {
+		return c.insertIntoRack(ctx, e, into, op.RU)
+	}
+	if !into.fresh {
+		into.attrs[keyContains] = nil // not worth reading: only add needs it
+	}
+	n, err := c.count(ctx, counterKey{into.id, keyContains},
+		`SELECT max(number) FROM entity_attrs WHERE entity_id = ? AND "key" = '_contains'`, into.id)
+	if err != nil {
+		return err
+	}
+	return c.contain(ctx, e, into, sql.NullString{}, n)
+}
+
+func inside(parents []parent, into *entity) bool {
+	return slices.ContainsFunc(parents, func(p parent) bool { return p.container == into })
+}
+
+// alreadyIn checks that an entity is where it shall be.
+func (c *change) alreadyIn(e, into *entity, parents []parent, ru int) error {
+	if into.Type != "rack" {
+		return nil
+	}
+	var at []int64
+	for _, p := range parents {
+		if p.container == into {
+			at = append(at, p.number)
+		}
+	}
+	slices.Sort(at)
+	if at[0] != int64(ru) {
+		return fmt.Errorf("insert %s into %s: it is there at rack unit %d, not %d; remove it first: %w", pathOf(e), pathOf(into), at[0], ru, clusto.ErrConflict)
+	}
+	return nil
+}
+
+// contain writes one _contains attribute.
+func (c *change) contain(ctx context.Context, e, into *entity, sub sql.NullString, n int64) error {
+	r := row{
+		key: keyContains, sub: sub, number: sql.NullInt64{Int64: n, Valid: true},
+		datatype: clusto.Relation, rel: sql.NullInt64{Int64: e.id, Valid: true},
+	}
+	e.parents = append(e.parents, parent{into, n})
+	return c.add(ctx, into, r)
+}
+
+// parentsOf gives the containers of an entity.
+func (c *change) parentsOf(ctx context.Context, e *entity) ([]parent, error) {
+	if e.have {
+		return e.parents, nil
+	}
+	var of clusto.Entity
+	var id int64
+	var n sql.NullInt64
+	var got []parent
+	err := each(ctx, c, `SELECT e.entity_id, e.name, e.type, e.driver, a.number FROM entity_attrs a
+		JOIN entities e ON e.entity_id = a.entity_id AND e.deleted_at_version IS NULL
+		WHERE a.relation_id = ? AND a."key" = '_contains' AND a.deleted_at_version IS NULL`,
+		[]any{&id, &of.Name, &of.Type, &of.Driver, &n},
+		func() { got = append(got, parent{c.know(id, of), orNull(n)}) }, e.id)
+	if err != nil {
+		return nil, err
+	}
+	e.parents, e.have = got, true
+	return got, nil
+}
+
+// mayContain applies the rules of the container's kind.
+func (c *change) mayContain(ctx context.Context, e, into *entity, parents []parent) error {
+	refuse := func(p *entity, why string) error {
+		return fmt.Errorf("insert %s into %s: it is in %s, %s: %w", pathOf(e), pathOf(into), pathOf(p), why, clusto.ErrConflict)
+	}
+	for _, p := range parents {
+		switch in := p.container; {
+		case into.Type == "pool" && in.Type == "pool" && in.Driver == driverExclusivePool:
+			return refuse(in, "which is an exclusive pool")
+		case into.Driver == driverExclusivePool && in.Type == "pool":
+			return refuse(in, "and an exclusive pool allows no other")
+		case into.Driver == driverUniquePool && in.Driver == driverUniquePool:
+			return refuse(in, "and one unique pool is all it may be in")
+		case slices.Contains(locations, into.Type) && in.Type == into.Type:
+			return refuse(in, "and a thing has one "+into.Type)
+		case into.Type != "pool" && !slices.Contains(locations, into.Type):
+			return refuse(in, "and a "+into.Type+" takes only what is in nothing else")
+		}
+	}
+	return c.noCycle(ctx, e, into)
+}
+
+// noCycle refuses to put an entity into itself or into something inside it.
+func (c *change) noCycle(ctx context.Context, e, into *entity) error {
+	seen := map[*entity]bool{into: true}
+	for next := []*entity{into}; len(next) > 0; next = next[1:] {
+		if next[0] == e {
+			return fmt.Errorf("insert %s into %s: it would contain itself: %w", pathOf(e), pathOf(into), clusto.ErrConflict)
+		}
+		up, err := c.parentsOf(ctx, next[0])
+		if err != nil {
+			return err
+		}
+		for _, p := range up {
+			if !seen[p.container] {
+				seen[p.container] = true
+				next = append(next, p.container)
+			}
+		}
+	}
+	return nil
+}
+
+// notRackable are the types that do not go into a rack.
+var notRackable = append([]string{"pool", "resourcemanager", "clustometa"}, locations...)
+
+// insertIntoRack writes one attribute for each rack unit that the device takes.
+func (c *change) insertIntoRack(ctx context.Context, e, into *entity, ru int) error {
+	if slices.Contains(notRackable, e.Type) {
+		return fmt.Errorf("insert %s into %s: only devices go into a rack: %w", pathOf(e), pathOf(into), clusto.ErrInvalid)
+	}
+	lowest, err := c.unitLimit(ctx, into, "minu", 1)
+	if err != nil {
+		return err
+	}
+	highest, err := c.unitLimit(ctx, into, "maxu", 45)
+	if err != nil {
+		return err
+	}
+	units := max(1, drivers[e.Driver].units)
+	first, last := int64(ru), int64(ru+units-1)
+	if first < lowest || last > highest {
+		return fmt.Errorf("insert %s into %s: rack units %d to %d are not within %d to %d: %w", pathOf(e), pathOf(into), first, last, lowest, highest, clusto.ErrInvalid)
+	}
+	held, err := c.attrsOf(ctx, into, keyContains)
+	if err != nil {
+		return err
+	}
+	for _, a := range held {
+		if n := a.number.Int64; a.sub.String == "ru" && n >= first && n <= last {
+			return fmt.Errorf("insert %s into %s: rack unit %d is taken by %s: %w", pathOf(e), pathOf(into), n, c.nameOf(ctx, a.rel.Int64), clusto.ErrConflict)
+		}
+	}
+	for n := first; n <= last; n++ {
+		if err := c.contain(ctx, e, into, sql.NullString{String: "ru", Valid: true}, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nameOf is for messages: an entity's path by id.
+func (c *change) nameOf(ctx context.Context, id int64) string {
+	if e := c.byID[id]; e != nil {
+		return pathOf(e)
+	}
+	var e clusto.Entity
+	found, err := c.one(ctx, `SELECT name, type, driver FROM entities WHERE entity_id = ?`, []any{&e.Name, &e.Type, &e.Driver}, id)
+	if err != nil || !found {
+		return "another device"
+	}
+	return e.Path()
+}
+
+// unitLimit reads a rack's lowest or highest unit.
+func (c *change) unitLimit(ctx context.Context, rack *entity, key string, without int64) (int64, error) {
+	attrs, err := c.attrsOf(ctx, rack, key)
+	if err != nil {
+		return 0, err
+	}
+	for _, a := range attrs {
+		if a.sub.String == subProperty && a.num.Valid {
+			without = a.num.Int64
+		}
+	}
+	return without, nil
+}

@@ -1,0 +1,197 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/clusto/clusto-engine/clusto"
+)
+
+// schemaVersion is the version of clusto's schema that this package knows. The
+// clustometa entity holds it as an attribute.
+const schemaVersion = 3
+
+// tables are clusto's tables and the columns of each that this package uses.
+var tables = map[string][]string{
+	"entities":         {"entity_id", "name", "type", "driver", "version", "deleted_at_version"},
+	"clustoversioning": {"version", "timestamp", "user", "description"},
+	"counters":         {"counter_id", "entity_id", "attr_key", "value"},
+	"entity_attrs": {
+		"attr_id", "entity_id", "key", "subkey", "number", "datatype", "int_value",
+		"string_value", "datetime_value", "relation_id", "version", "deleted_at_version",
+	},
+}
+
+// create gives the statements that make clusto's tables and indexes.
+func (d *dialect) create() []string {
+	fill := strings.NewReplacer("SERIAL", d.serial, "BIGINT", d.bigint, "DATETIME", d.datetime)
+	return []string{
+		fill.Replace(`CREATE TABLE entities (
+			entity_id SERIAL, name VARCHAR(128) NOT NULL, type VARCHAR(32) NOT NULL,
+			driver VARCHAR(32) NOT NULL, version INTEGER NOT NULL, deleted_at_version INTEGER,
+			PRIMARY KEY (entity_id))`),
+		fill.Replace(`CREATE TABLE clustoversioning (
+			version SERIAL, timestamp TIMESTAMP, "user" VARCHAR(64), description TEXT,
+			PRIMARY KEY (version))`),
+		fill.Replace(`CREATE TABLE counters (
+			counter_id SERIAL, entity_id INTEGER NOT NULL, attr_key VARCHAR(256), value INTEGER,
+			PRIMARY KEY (counter_id), FOREIGN KEY(entity_id) REFERENCES entities (entity_id))`),
+		fill.Replace(`CREATE TABLE entity_attrs (
+			attr_id SERIAL, entity_id INTEGER NOT NULL, "key" VARCHAR(256), subkey VARCHAR(256),
+			number INTEGER, datatype VARCHAR(32) NOT NULL, int_value BIGINT, string_value TEXT,
+			datetime_value DATETIME, relation_id INTEGER, version INTEGER NOT NULL,
+			deleted_at_version INTEGER, PRIMARY KEY (attr_id),
+			FOREIGN KEY(entity_id) REFERENCES entities (entity_id),
+			FOREIGN KEY(relation_id) REFERENCES entities (entity_id))`),
+		`CREATE INDEX idx_entity_name_version ON entities (name, version, deleted_at_version)`,
+		`CREATE INDEX ix_clustoversioning_timestamp ON clustoversioning (timestamp)`,
+		`CREATE INDEX idx_counter_entity_attr ON counters (entity_id, attr_key)`,
+		`CREATE INDEX idx_attrs_subkey ON entity_attrs (subkey)`,
+		`CREATE INDEX idx_attrs_entity_version ON entity_attrs (entity_id, version, deleted_at_version)`,
+		`CREATE INDEX idx_attrs_key ON entity_attrs ("key")`,
+		`CREATE INDEX idx_attrs_str_value ON entity_attrs (string_value)`,
+	}
+}
+
+// indexes are added to every database that may be altered. Without the first
+// two, one host costs time in proportion to the number of hosts. The third is
+// the original's own and finds MACs; the last finds addresses.
+var indexes = []string{
+	`CREATE INDEX IF NOT EXISTS idx_attrs_relation_key ON entity_attrs (relation_id, "key")`,
+	`CREATE INDEX IF NOT EXISTS idx_attrs_entity_key ON entity_attrs (entity_id, "key")`,
+	`CREATE INDEX IF NOT EXISTS idx_attrs_str_value ON entity_attrs (string_value)`,
+	`CREATE INDEX IF NOT EXISTS idx_attrs_int_value ON entity_attrs (int_value) WHERE int_value IS NOT NULL`,
+}
+
+// migrate creates the schema in an empty database and checks it in another.
+func (s *Store) migrate(ctx context.Context) error {
+	have, err := s.list(ctx, s.dialect.tables)
+	if err != nil {
+		return s.failed("open", err)
+	}
+	if !slices.Contains(have, "entities") {
+		return s.createSchema(ctx, have)
+	}
+	if err := s.checkSchema(ctx, have); err != nil {
+		return err
+	}
+	if err := s.checkVersion(ctx); err != nil {
+		return err
+	}
+	s.addIndexes(ctx)
+	return nil
+}
+
+func (s *Store) createSchema(ctx context.Context, have []string) error {
+	if len(have) > 0 {
+		return fmt.Errorf("open database %q: it has tables (%s) but none of clusto's; give clusto's own database, or a new one: %w",
+			s.name, strings.Join(have, ", "), clusto.ErrInvalid)
+	}
+	if s.readOnly {
+		return fmt.Errorf("open database %q: it is empty and read-only: %w", s.name, clusto.ErrInvalid)
+	}
+	stmts := append(s.dialect.create(), indexes...)
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return s.failed("create", err)
+	}
+	defer tx.Rollback() //nolint:errcheck // it fails after Commit, as it should
+	for _, stmt := range stmts {
+		if _, err := tx.ExecContext(ctx, stmt); err != nil {
+			return s.failed("create", err)
+		}
+	}
+	if err := s.createMeta(ctx, tx); err != nil {
+		return s.failed("create", err)
+	}
+	if err := tx.Commit(); err != nil {
+		return s.failed("create", err)
+	}
+	s.log.Info("created a new clusto database", "database", s.name)
+	return nil
+}
+
+// createMeta writes the entity that says which schema this is.
+func (s *Store) createMeta(ctx context.Context, tx *sql.Tx) error {
+	var id int64
+	err := tx.QueryRowContext(ctx, `INSERT INTO entities (name, type, driver, version)
+		VALUES ('clustometa', 'clustometa', 'clustometa', 1) RETURNING entity_id`).Scan(&id)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, s.dialect.q(`INSERT INTO entity_attrs
+		(entity_id, "key", subkey, datatype, int_value, version) VALUES (?, 'schemaversion', 'property', 'int', ?, 1)`),
+		id, schemaVersion)
+	return err
+}
+
+func (s *Store) checkSchema(ctx context.Context, have []string) error {
+	for table, want := range tables {
+		if !slices.Contains(have, table) {
+			return fmt.Errorf("open database %q: clusto's table %q is missing; this is a different schema, or a broken one: %w", s.name, table, clusto.ErrInvalid)
+		}
+		cols, err := s.list(ctx, s.dialect.columns, table)
+		if err != nil {
+			return s.failed("open", err)
+		}
+		for _, col := range want {
+			if !slices.Contains(cols, col) {
+				return fmt.Errorf("open database %q: table %q has no column %q; schema version %d is needed, upgrade the database with the original clusto first: %w",
+					s.name, table, col, schemaVersion, clusto.ErrInvalid)
+			}
+		}
+	}
+	return nil
+}
+
+// checkVersion refuses a database that says it has another schema. One that
+// says nothing is taken: its columns have been checked.
+func (s *Store) checkVersion(ctx context.Context) error {
+	var v sql.NullInt64
+	err := s.read.QueryRowContext(ctx, `SELECT max(a.int_value) FROM entities e
+		JOIN entity_attrs a ON a.entity_id = e.entity_id AND a."key" = 'schemaversion' AND a.deleted_at_version IS NULL
+		WHERE e.name = 'clustometa' AND e.deleted_at_version IS NULL`).Scan(&v)
+	if err != nil {
+		return s.failed("open", err)
+	}
+	if v.Valid && v.Int64 != schemaVersion {
+		return fmt.Errorf("open database %q: it has clusto schema version %d, and %d is needed; upgrade it with the original clusto first: %w",
+			s.name, v.Int64, schemaVersion, clusto.ErrInvalid)
+	}
+	return nil
+}
+
+func (s *Store) addIndexes(ctx context.Context) {
+	if s.readOnly {
+		s.log.Warn("the database is read-only: looking up a host may be slow, since indexes on entity_attrs (relation_id, key) and (entity_id, key) cannot be added", "database", s.name)
+		return
+	}
+	for _, stmt := range indexes {
+		if _, err := s.write.ExecContext(ctx, stmt); err != nil {
+			s.log.Warn("an index could not be added: looking up a host will be slow", "database", s.name, "statement", stmt, "err", err)
+		}
+	}
+}
+
+// list runs a query of one text column.
+func (s *Store) list(ctx context.Context, query string, args ...any) ([]string, error) {
+	rows, err := s.read.QueryContext(ctx, s.dialect.q(query), args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []string
+	for rows.Next() {
+		var v string
+		if err := rows.Scan(&v); err != nil {
+			return nil, err
+		}
+		if !strings.HasPrefix(v, "sqlite_") {
+			out = append(out, v)
+		}
+	}
+	return out, rows.Err()
+}

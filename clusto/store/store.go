@@ -1,0 +1,175 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+
+	"github.com/clusto/clusto-engine/clusto"
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+	_ "modernc.org/sqlite"             // the driver "sqlite"
+)
+
+// Store is an open inventory database. It is safe for concurrent use.
+type Store struct {
+	name     string // for messages: file or URL without password
+	dialect  *dialect
+	read     *sql.DB
+	write    *sql.DB // one connection; the same as read on PostgreSQL
+	readOnly bool
+	log      *slog.Logger
+
+	owners, upward, node *sql.Stmt // of Host, prepared on read
+}
+
+// Open opens the database that dsn names: FILE, sqlite:///FILE (sqlite:////FILE
+// for an absolute path), sqlite:// or :memory:, postgresql://USER@HOST/NAME. A
+// SQLite name may end in ?mode=ro. A new or empty database gets clusto's schema
+// and its clustometa entity; an existing one is taken as it is, and gets the
+// indexes that Host needs unless it may not be altered, which is logged as a
+// warning. A database without clusto's tables is an error. A nil log is silent.
+func Open(ctx context.Context, dsn string, log *slog.Logger) (*Store, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	d, err := parseDSN(dsn)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{name: redact(dsn), dialect: d.dialect, log: log}
+	if err := s.connect(ctx, d); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if err := s.prepare(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) connect(ctx context.Context, d dsn) (err error) {
+	if d.dialect == postgres {
+		err = s.connectPostgres(d)
+	} else {
+		err = s.connectSQLite(ctx, d)
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.migrate(ctx); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (s *Store) connectPostgres(d dsn) error {
+	db, err := sql.Open("pgx", d.url)
+	if err != nil {
+		return fmt.Errorf("open database %q: %w: %w", s.name, err, clusto.ErrInvalid)
+	}
+	db.SetMaxOpenConns(16)
+	db.SetMaxIdleConns(8)
+	s.read, s.write = db, db
+	return nil
+}
+
+func (s *Store) connectSQLite(ctx context.Context, d dsn) error {
+	mode, extra := "rwc", ""
+	if d.file == "" {
+		memories.Add(1)
+	} else {
+		writable, err := d.checkFile()
+		if err != nil {
+			return err
+		}
+		s.name = d.file
+		if s.readOnly = d.readOnly || !writable; s.readOnly {
+			mode = "ro"
+			s.log.Warn("the database is read-only: changes will be refused", "database", s.name)
+			if !sqliteOpens(ctx, d.sqliteURL(mode, "")) {
+				// A database in WAL mode in a folder that may not be written.
+				extra = "&immutable=1"
+			}
+		}
+	}
+	return s.openSQLite(ctx, d.sqliteURL(mode, extra), d.file != "")
+}
+
+func sqliteOpens(ctx context.Context, url string) bool {
+	db, err := sql.Open("sqlite", url)
+	if err != nil {
+		return false
+	}
+	defer db.Close()
+	var n int
+	return db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_master`).Scan(&n) == nil
+}
+
+func (s *Store) openSQLite(ctx context.Context, url string, wal bool) (err error) {
+	if s.write, err = sql.Open("sqlite", url); err != nil {
+		return fmt.Errorf("open database %q: %w", s.name, err)
+	}
+	s.write.SetMaxOpenConns(1)
+	s.write.SetConnMaxIdleTime(0)
+	if s.read, err = sql.Open("sqlite", url); err != nil {
+		return fmt.Errorf("open database %q: %w", s.name, err)
+	}
+	readers := max(4, 2*runtime.GOMAXPROCS(0))
+	s.read.SetMaxOpenConns(readers)
+	s.read.SetMaxIdleConns(readers)
+	if wal && !s.readOnly {
+		s.useWAL(ctx)
+	}
+	return nil
+}
+
+// useWAL lets readers go on while a change is written. Where it cannot be had,
+// such as on some network file systems, the store works without.
+func (s *Store) useWAL(ctx context.Context) {
+	var mode string
+	err := s.write.QueryRowContext(ctx, `PRAGMA journal_mode = WAL`).Scan(&mode)
+	if err != nil || mode != "wal" {
+		s.log.Warn("the database does not take write-ahead logging: reads will wait for writes", "database", s.name, "mode", mode, "err", err)
+	}
+}
+
+func (s *Store) prepare(ctx context.Context) (err error) {
+	for _, p := range []struct {
+		into **sql.Stmt
+		text string
+	}{{&s.owners, ownersSQL}, {&s.upward, upwardSQL}, {&s.node, nodeSQL}} {
+		if *p.into, err = s.read.PrepareContext(ctx, s.dialect.q(p.text)); err != nil {
+			return fmt.Errorf("open database %q: prepare: %w: %w", s.name, err, clusto.ErrUnavailable)
+		}
+	}
+	return nil
+}
+
+// Close closes the database.
+func (s *Store) Close() error {
+	var errs []error
+	if s.read != nil {
+		errs = append(errs, s.read.Close())
+	}
+	if s.write != nil && s.write != s.read {
+		errs = append(errs, s.write.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Ping reports whether the database answers.
+func (s *Store) Ping(ctx context.Context) error {
+	var n int
+	err := s.read.QueryRowContext(ctx, `SELECT 1 FROM entities LIMIT 1`).Scan(&n)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return s.failed("ask", err)
+	}
+	return nil
+}
+
+// failed wraps an error of the database itself.
+func (s *Store) failed(verb string, err error) error {
+	return fmt.Errorf("%s database %q: %w: %w", verb, s.name, err, clusto.ErrUnavailable)
+}
