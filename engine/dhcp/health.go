@@ -28,6 +28,7 @@ type health struct {
 	mu      sync.Mutex
 	failing bool
 	late    bool
+	open    chan struct{} // closed while the inventory does not fail
 	inRow   int
 	since   time.Time
 	last    clusto.MAC // of the latest load that failed or was late
@@ -38,54 +39,64 @@ func (h *health) init(cfg Config) {
 	h.log, h.slow = cfg.Log, cfg.Slow
 	h.probe = make(chan struct{}, 1)
 	h.probe <- struct{}{}
+	h.open = make(chan struct{})
+	close(h.open)
 }
 
-func (h *health) isFailing() bool {
+// gate gives a channel that is closed while loads may go out freely.
+func (h *health) gate() <-chan struct{} {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.failing
+	return h.open
 }
 
 // enter waits until a load may go out: at once while the inventory works, else
 // in turn. leave has to be called after the load. ok is false when ctx is over.
 func (h *health) enter(ctx context.Context) (leave func(), ok bool) {
-	if !h.isFailing() {
+	open := h.gate()
+	select {
+	case <-open:
 		return func() {}, true
+	default:
 	}
 	select {
 	case <-ctx.Done():
 		return nil, false
+	case <-open:
+		return func() {}, true
 	case <-h.probe:
 	}
-	back := func() { h.probe <- struct{}{} }
-	if h.isFailing() { // and did not recover while we waited
-		select {
-		case <-ctx.Done():
-			back()
-			return nil, false
-		case <-time.After(probeEvery):
-		}
+	select {
+	case <-ctx.Done():
+		h.probe <- struct{}{}
+		return nil, false
+	case <-open:
+	case <-time.After(probeEvery):
 	}
-	return back, true
+	return func() { h.probe <- struct{}{} }, true
 }
 
-// ended notes how a load went.
-func (h *health) ended(mac clusto.MAC, took time.Duration, err error) {
+// ended notes how a load went, and reports whether the inventory fails.
+func (h *health) ended(mac clusto.MAC, took time.Duration, err error) (failing bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.touched = time.Now()
 	was := h.failing || h.late
 	if err != nil {
 		h.last = mac
-		h.inRow++
-		h.failing = h.failing || h.inRow >= failsInRow
+		if h.inRow++; h.inRow >= failsInRow && !h.failing {
+			h.failing, h.open = true, make(chan struct{})
+		}
 	} else {
-		h.inRow, h.failing, h.late = 0, false, took >= h.slow
-		if h.late {
+		if h.failing {
+			close(h.open)
+		}
+		if h.inRow, h.failing, h.late = 0, false, took >= h.slow; h.late {
 			h.last = mac
 		}
 	}
 	h.change(was, err)
+	return h.failing
 }
 
 func (h *health) change(was bool, err error) {

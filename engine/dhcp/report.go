@@ -22,6 +22,7 @@ type event struct {
 	network, relay, requested, ciaddr uint32
 	link                              string
 	host                              *Prepared
+	err                               error // of a load
 }
 
 // Bounds of the reporter: what it remembers, and how much it writes.
@@ -130,6 +131,8 @@ func (e *event) text() string {
 		return "the client chose another server"
 	case engine.Oversize:
 		return "ignored: not even the indispensable options fit what the client takes"
+	case engine.InventoryDown:
+		return "the inventory answers others, but not for this host"
 	case engine.Reply:
 		return "options left out: the client takes no longer message"
 	}
@@ -139,7 +142,12 @@ func (e *event) text() string {
 func (e *event) attrs() []slog.Attr {
 	attrs := []slog.Attr{
 		slog.String("verdict", e.verdict.String()), slog.String("mac", e.mac.String()),
-		slog.String("interface", e.link), slog.String("message", e.message()),
+	}
+	if e.link != "" {
+		attrs = append(attrs, slog.String("interface", e.link), slog.String("message", e.message()))
+	}
+	if e.err != nil {
+		attrs = append(attrs, slog.Any("error", e.err))
 	}
 	if e.host != nil {
 		attrs = append(attrs, slog.String("host", e.host.name))

@@ -36,14 +36,14 @@ type Hosts interface {
 
 // Config is what a Server is made from. Zero fields mean the defaults.
 type Config struct {
-	Hosts Hosts
-	Lot   *engine.Lot   // frames that wait for the inventory; 16,384 slots
-	Log   *slog.Logger  // slog.Default()
-	Site  Site          // as it holds at start; SetSite changes it
-	Loads int           // inventory calls at once; 64
-	Slow  time.Duration // how long a stale entry waits for a fresh one; 1s
-	Warn  time.Duration // the same warning about one MAC comes once in this time; 1h
-	Stats *engine.Stats // where the filler counts; needed
+	Hosts   Hosts
+	Lot     *engine.Lot     // frames that wait for the inventory; 16,384 slots
+	Log     *slog.Logger    // slog.Default()
+	Site    Site            // as it holds at start; SetSite changes it
+	Loads   int             // inventory calls at once; 64
+	Slow    time.Duration   // how long a stale entry waits for a fresh one; 1s
+	Warn    time.Duration   // the same warning about one MAC comes once in this time; 1h
+	Counter *engine.Counter // where the filler counts; one of its own by default
 }
 
 // Server is what the workers of all interfaces share.
@@ -74,6 +74,9 @@ func NewServer(cfg Config) *Server {
 	}
 	if cfg.Lot == nil {
 		cfg.Lot = engine.NewLot(engine.LotConfig{})
+	}
+	if cfg.Counter == nil {
+		cfg.Counter = new(engine.Counter)
 	}
 	s := &Server{cfg: cfg}
 	s.site.Store(&cfg.Site)
@@ -142,14 +145,17 @@ func (h *Handler) answer(dst []byte, p *Prepared, fresh bool) ([]byte, engine.Ve
 // note hands a warning to the reporter, which writes it off the hot path; it
 // never waits.
 func (h *Handler) note(v engine.Verdict, p *Prepared, dropped int) {
-	e := event{
+	h.s.tell(event{
 		verdict: v, mac: h.req.MAC, host: p, dropped: dropped, link: h.req.Link.Name,
 		vlan: h.req.vlan(), typ: h.req.Type, network: h.req.network(), relay: word(h.req.Msg.GIAddr()),
 		requested: h.req.requested, ciaddr: word(h.req.Msg.CIAddr()),
-	}
+	})
+}
+
+func (s *Server) tell(e event) {
 	select {
-	case h.s.report.events <- e:
+	case s.report.events <- e:
 	default:
-		h.s.LostEvents.Add(1)
+		s.LostEvents.Add(1)
 	}
 }
