@@ -32,7 +32,8 @@ func decode(t *testing.T, f []byte) (s sent, d *layers.DHCPv4) {
 	d = pkt.Layer(layers.LayerTypeDHCPv4).(*layers.DHCPv4)
 	s = sent{
 		eth.SrcMAC.String(), eth.DstMAC.String(), ip.SrcIP.String(), ip.DstIP.String(),
-		[2]uint16{uint16(udp.SrcPort), uint16(udp.DstPort)}, int(d.HardwareOpts), int(d.Flags),
+		[2]uint16{uint16(udp.SrcPort), uint16(udp.DstPort)},
+		int(d.HardwareOpts), int(d.Flags),
 		d.ClientIP.String(), d.RelayAgentIP.String(), nil,
 	}
 	for _, o := range d.Options {

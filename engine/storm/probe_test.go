@@ -121,6 +121,20 @@ func TestProbeOverflow(t *testing.T) {
 	})
 }
 
+// What came before an Exchange is no answer to it.
+func TestExchangeForgets(t *testing.T) {
+	bubble(t, &server{}, func(t *testing.T, a, b *end) {
+		p := NewProbe(a)
+		defer p.Close()
+		b.Send(&engine.Batch{Replies: [][]byte{{1}, {2}}})
+		synctest.Wait()
+		pkt, err := p.Exchange(t.Context(), request(&fleet(1)[0], dhcp4.Discover, 1), func(*engine.Packet) bool { return true })
+		if err != nil || len(pkt.Data) < 300 {
+			t.Errorf("%v, got % x", err, pkt.Data)
+		}
+	})
+}
+
 func TestReplyToRefusesOthers(t *testing.T) {
 	c := &fleet(1)[0]
 	req := request(c, dhcp4.Discover, 1)

@@ -62,12 +62,11 @@ func (s *Storm) begin(verbs Verb) error {
 	return nil
 }
 
-// end makes the Result, and the clients deaf.
+// end makes the Result; from here on replies fall on deaf ears.
 func (s *Storm) end() Result {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range s.minds {
-		s.minds[i].todo = 0
 		s.alarms.clear(int32(i))
 	}
 	for ok := true; ok; {
@@ -194,18 +193,10 @@ func (s *Storm) enter(c int32) {
 		return
 	}
 	if verb != Request || s.verbs&Discover == 0 {
-		cl.XID, m.secs = s.newXID(cl.XID), 0
+		cl.XID, m.secs = s.rnd.Uint32(), 0
 	}
 	cl.State, m.try = st.doing, 0
 	s.line.push(c)
-}
-
-func (s *Storm) newXID(old uint32) uint32 {
-	for {
-		if x := s.rnd.Uint32(); x != old && x != 0 {
-			return x
-		}
-	}
 }
 
 // speak sends the message of the verb in progress.

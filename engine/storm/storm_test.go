@@ -1,8 +1,6 @@
 package storm
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
@@ -336,6 +334,91 @@ func TestDuplicateOffers(t *testing.T) {
 	})
 }
 
+// An ACK that comes with the OFFER answers a REQUEST that was never sent.
+func TestAckBeforeRequest(t *testing.T) {
+	srv := &server{policy: func(h *heard, out []answer) []answer {
+		out = usual(h, out)
+		if h.kind == dhcp4.Discover {
+			out = append(out, out[0])
+			out[1].kind = dhcp4.Ack
+		}
+		return out
+	}}
+	bubble(t, srv, func(t *testing.T, a, _ *end) {
+		c := fleet(10)
+		res := mustRun(t, Config{Conn: a}, c, DORA)
+		if res.Late != 10 || res.Sent != 20 || c[0].Tries != 2 {
+			t.Errorf("%+v", res)
+		}
+	})
+}
+
+// RFC 2131 section 4.4.1: a REQUEST has the secs of the DISCOVER that was
+// answered, however late it is itself; latencies count from the first frame.
+func TestSecsAndLatency(t *testing.T) {
+	n := map[dhcp4.MessageType]int{}
+	srv := &server{policy: func(h *heard, out []answer) []answer {
+		if n[h.kind]++; n[h.kind] < 2 {
+			return out
+		}
+		return usual(h, out)
+	}}
+	bubble(t, srv, func(t *testing.T, a, _ *end) {
+		c := fleet(1)
+		mustRun(t, Config{Conn: a}, c, DORA)
+		var secs []uint16
+		for _, h := range srv.all() {
+			secs = append(secs, h.secs)
+		}
+		if fmt.Sprint(secs) != "[0 4 4 4]" || c[0].OfferLatency != 4*time.Second || c[0].Latency != 8*time.Second {
+			t.Errorf("secs %v, want [0 4 4 4]; %+v", secs, c[0])
+		}
+	})
+}
+
+// A reply is on the client's VLANs or not for it, whether the kernel took the
+// outer tag out or left it in line.
+func TestSameTags(t *testing.T) {
+	tags := func(vlans ...uint16) (out [2]frame.Tag, n int) {
+		for i, v := range vlans {
+			out[i] = frame.Tag{TPID: 0x8100, TCI: v}
+		}
+		return out, len(vlans)
+	}
+	for _, tc := range []struct {
+		client, inline []uint16
+		kernel         uint16 // tag that the kernel took out; 0 if none
+		want           bool
+	}{
+		{want: true},
+		{client: []uint16{5}, inline: []uint16{5}, want: true},
+		{client: []uint16{5}, inline: []uint16{0x2005}, want: true}, // priority 1
+		{client: []uint16{5}, kernel: 5, want: true},
+		{client: []uint16{9, 5}, kernel: 9, inline: []uint16{5}, want: true},
+		{client: []uint16{9, 5}, inline: []uint16{9, 5}, want: true},
+		{client: []uint16{5}},
+		{client: []uint16{5}, kernel: 6},
+		{client: []uint16{5}, inline: []uint16{6}},
+		{kernel: 5},
+		{inline: []uint16{5}},
+		{client: []uint16{9, 5}, kernel: 9},
+		{client: []uint16{9, 5}, kernel: 5, inline: []uint16{9}},
+		{client: []uint16{9, 5}, kernel: 9, inline: []uint16{5, 5}},
+	} {
+		var c Client
+		var u frame.UDP4
+		var p engine.Packet
+		c.Tags, c.NTags = tags(tc.client...)
+		u.Tags, u.NTags = tags(tc.inline...)
+		if tc.kernel != 0 {
+			p.TPID, p.TCI = 0x8100, tc.kernel
+		}
+		if got := sameTags(&c, &p, &u); got != tc.want {
+			t.Errorf("%+v: got %v", tc, got)
+		}
+	}
+}
+
 // An ACK with another address than was requested is a server's mistake: the
 // client does not take it, and times out.
 func TestAckOfAnotherAddress(t *testing.T) {
@@ -371,192 +454,4 @@ func TestStray(t *testing.T) {
 			t.Errorf("%+v", res)
 		}
 	})
-}
-
-// Each verb sends what RFC 2131 says, and ends in its state.
-func TestVerbs(t *testing.T) {
-	for _, tc := range []struct {
-		verb  Verb
-		want  heard // what the server has to hear, xid and time aside
-		state State
-		acks  int
-	}{
-		{InitReboot, heard{kind: dhcp4.Request, requested: [4]byte{10, 0, 0, 1}, broadcast: true}, Bound, 1},
-		{Renew, heard{kind: dhcp4.Request, ciaddr: [4]byte{10, 0, 0, 1}, unicast: true, broadcast: true}, Bound, 1},
-		{Rebind, heard{kind: dhcp4.Request, ciaddr: [4]byte{10, 0, 0, 1}, broadcast: true}, Bound, 1},
-		{Inform, heard{kind: dhcp4.Inform, ciaddr: [4]byte{10, 0, 0, 1}, broadcast: true}, Informed, 1},
-		{Decline, heard{kind: dhcp4.Decline, requested: [4]byte{10, 0, 0, 1}, server: serverAddr}, Declined, 0},
-		{Release, heard{kind: dhcp4.Release, ciaddr: [4]byte{10, 0, 0, 1}, server: serverAddr, unicast: true}, Released, 0},
-	} {
-		t.Run(fmt.Sprint(tc.want.kind), func(t *testing.T) {
-			srv := &server{}
-			bubble(t, srv, func(t *testing.T, a, _ *end) {
-				c := fleet(1)
-				c[0].Broadcast = true
-				s, err := New(Config{Conn: a}, c)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer s.Close()
-				if res, err := s.Do(t.Context(), DORA); err != nil || res.Done != 1 {
-					t.Fatal(res, err)
-				}
-				res, err := s.Do(t.Context(), tc.verb)
-				if err != nil || res.Done != 1 || res.Sent != 1 || res.Acks != tc.acks {
-					t.Errorf("%v, %+v", err, res)
-				}
-				synctest.Wait()
-				all := srv.all()
-				got := all[len(all)-1]
-				if got.xid == all[0].xid {
-					t.Error("the xid is that of the DISCOVER")
-				}
-				tc.want.mac = c[0].MAC
-				if got.xid, got.at = 0, (time.Time{}); got != tc.want {
-					t.Errorf("the server heard\n%+v, want\n%+v", got, tc.want)
-				}
-				if c[0].State != tc.state || c[0].Addr != [4]byte{10, 0, 0, 1} {
-					t.Errorf("%+v", c[0])
-				}
-			})
-		})
-	}
-}
-
-// All verbs in one run, for many clients at once, in the order of the constants.
-func TestAllVerbsInOneRun(t *testing.T) {
-	srv := &server{}
-	bubble(t, srv, func(t *testing.T, a, _ *end) {
-		c := fleet(100)
-		res := mustRun(t, Config{Conn: a, Outstanding: 7}, c, verbsEnd-1)
-		if res.Done != 100 || res.Sent != 800 || res.Offers != 100 || res.Acks != 500 {
-			t.Errorf("%+v", res)
-		}
-		synctest.Wait()
-		var got []dhcp4.MessageType
-		for _, h := range srv.all() {
-			if h.mac == c[42].MAC {
-				got = append(got, h.kind)
-			}
-		}
-		if s := fmt.Sprint(got); s != "[DISCOVER REQUEST REQUEST REQUEST REQUEST INFORM DECLINE RELEASE]" {
-			t.Errorf("the server heard %v", s)
-		}
-	})
-}
-
-// Clients behind a relay send from its address with option 82, and hear what
-// comes to the relay.
-func TestRelayAndVLAN(t *testing.T) {
-	srv := &server{}
-	bubble(t, srv, func(t *testing.T, a, _ *end) {
-		c := fleet(10)
-		relay := &Relay{Addr: [4]byte{10, 9, 0, 1}, MAC: [6]byte{2, 7, 7, 7, 7, 7}, Server: serverAddr, ServerMAC: serverMAC, AgentInfo: []byte{1, 1, 'x'}}
-		for i := range c {
-			c[i].Relay = relay
-			c[i].Tags, c[i].NTags = [2]frame.Tag{{TPID: 0x88a8, TCI: 100}, {TPID: 0x8100, TCI: 5}}, 2
-		}
-		res := mustRun(t, Config{Conn: a}, c, DORA|Rebind)
-		checkBound(t, c)
-		if res.Done != 10 {
-			t.Errorf("%+v", res)
-		}
-		for _, h := range srv.all() {
-			if h.giaddr != relay.Addr || !h.unicast {
-				t.Errorf("%+v", h)
-			}
-		}
-	})
-}
-
-// Verbs that need an address end at once where there is none.
-func TestNoAddress(t *testing.T) {
-	bubble(t, &server{}, func(t *testing.T, a, _ *end) {
-		c := fleet(300)
-		c[7].Addr = addrOf(c[7].MAC)
-		res := mustRun(t, Config{Conn: a, Outstanding: 3}, c, InitReboot)
-		if res.Failed != 299 || res.Done != 1 || res.Sent != 1 || c[0].State != NoAddress {
-			t.Errorf("%v, %+v", c[0].State, res)
-		}
-	})
-}
-
-func TestContextEndsDo(t *testing.T) {
-	srv := &server{policy: func(h *heard, out []answer) []answer {
-		if h.mac[5]%2 == 0 {
-			return out
-		}
-		return usual(h, out)
-	}}
-	bubble(t, srv, func(t *testing.T, a, _ *end) {
-		c := fleet(100)
-		s, err := New(Config{Conn: a}, c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		defer cancel()
-		began := time.Now()
-		res, err := s.Do(ctx, DORA)
-		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 5*time.Second || res.Done != 50 || res.Failed != 0 {
-			t.Errorf("%v after %v: %+v", err, time.Since(began), res)
-		}
-		// The Storm is as good as new for the clients that the server answers.
-		srv.conn.(*end).fate = func([]byte) []time.Duration { return nil }
-		if res, err = s.Do(t.Context(), DORA); err != nil || res.Failed != 100 {
-			t.Errorf("second Do: %v, %+v", err, res)
-		}
-		s.Close()
-		if _, err = s.Do(t.Context(), DORA); !errors.Is(err, engine.ErrStopped) {
-			t.Errorf("after Close: %v, want ErrStopped", err)
-		}
-	})
-}
-
-func TestStoppedConnEndsDo(t *testing.T) {
-	srv := &server{policy: func(_ *heard, out []answer) []answer { return out }}
-	bubble(t, srv, func(t *testing.T, a, _ *end) {
-		time.AfterFunc(time.Second, a.Stop)
-		began := time.Now()
-		_, err := Run(t.Context(), Config{Conn: a}, fleet(5), DORA)
-		if !errors.Is(err, engine.ErrStopped) || time.Since(began) != time.Second {
-			t.Errorf("%v after %v", err, time.Since(began))
-		}
-	})
-}
-
-func TestMisuse(t *testing.T) {
-	a, _ := newWire()
-	twins := fleet(2)
-	twins[1].MAC = twins[0].MAC
-	for name, run := range map[string]func() error{
-		"no conn":      func() error { _, err := New(Config{}, nil); return err },
-		"twins":        func() error { _, err := New(Config{Conn: a}, twins); return err },
-		"long jitter":  func() error { _, err := New(Config{Conn: a, Jitter: 4 * time.Second}, nil); return err },
-		"no verb":      func() error { _, err := Run(t.Context(), Config{Conn: a}, nil, 0); return err },
-		"unknown verb": func() error { _, err := Run(t.Context(), Config{Conn: a}, nil, 1<<15); return err },
-	} {
-		if run() == nil {
-			t.Errorf("%s: no error", name)
-		}
-	}
-}
-
-// Nobody to serve is served at once.
-func TestNoClients(t *testing.T) {
-	a, _ := newWire()
-	if res, err := Run(t.Context(), Config{Conn: a}, nil, DORA); err != nil || res.Done != 0 || res.Percentile(99) != 0 {
-		t.Errorf("%v, %+v", err, res)
-	}
-}
-
-func TestStateNames(t *testing.T) {
-	seen := map[string]bool{}
-	for s := range states + 1 {
-		if n := s.String(); n == "" || seen[n] {
-			t.Errorf("state %d is called %q", s, n)
-		} else {
-			seen[n] = true
-		}
-	}
 }
