@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -114,9 +115,10 @@ func matchWhere(m clusto.AttrMatch) (cond string, args []any) {
 
 // Attrs gives attributes of the entity named, in the order in which they were
 // written; with Merge followed by those of its containers, then of their
-// containers, and so on, with Origin and Distance set. Like the original it
-// gives a container again that is reached at another distance, but a cycle
-// ends. It returns ErrNotFound if there is no such entity.
+// containers, and so on, with Origin and Distance set. At one distance the
+// containers come by entity_id, as they did from the original on SQLite. Like
+// the original it gives a container again that is reached at another distance,
+// but a cycle ends. It returns ErrNotFound if there is no such entity.
 func (s *Store) Attrs(ctx context.Context, q clusto.AttrQuery) ([]clusto.Attr, error) {
 	id, e, err := s.entity(ctx, q.Name)
 	if err != nil {
@@ -156,7 +158,8 @@ func (st *step) passed(id int64) bool {
 	return false
 }
 
-// level adds the attributes of one level, and gives the level above it.
+// level adds the attributes of one level, and gives the level above it, by
+// entity_id: the order in which things were inserted is not the original's.
 func (w *walk) level(ctx context.Context, level []step, distance int) (next []step, err error) {
 	for i := range level {
 		at := &level[i]
@@ -178,13 +181,13 @@ func (w *walk) level(ctx context.Context, level []step, distance int) (next []st
 			return nil, err
 		}
 	}
+	slices.SortFunc(next, func(a, b step) int { return cmp.Compare(a.id, b.id) })
 	return next, nil
 }
 
 const containersSQL = `SELECT e.entity_id, e.name, e.type, e.driver FROM entity_attrs a
 	JOIN entities e ON e.entity_id = a.entity_id AND e.deleted_at_version IS NULL
-	WHERE a.relation_id = ? AND a."key" = '_contains' AND a.deleted_at_version IS NULL
-	ORDER BY a.attr_id`
+	WHERE a.relation_id = ? AND a."key" = '_contains' AND a.deleted_at_version IS NULL`
 
 func (w *walk) add(ctx context.Context, at *step, distance int) error {
 	attrs, ok := w.seen[at.id]
