@@ -16,6 +16,7 @@ func (s *server) routeV2(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v2/hosts/{mac}", s.getHost)
 	mux.HandleFunc("GET /v2/hosts", s.getHosts)
 	mux.HandleFunc("GET /v2/find", s.getFind)
+	mux.HandleFunc("GET /v2/networks", s.getNetworks)
 	mux.HandleFunc("POST /v2/batch", s.postBatch)
 	mux.HandleFunc("GET /v2/version", s.getVersion)
 	mux.HandleFunc("GET /readyz", s.getReady)
@@ -56,6 +57,21 @@ func (s *server) getFind(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.answer(w, r, http.StatusOK, found{hosts})
+}
+
+// networks is the answer of /v2/networks.
+type networks struct {
+	Networks []clusto.Network `json:"networks"`
+}
+
+// getNetworks answers with the range of every IP manager that has one, by name.
+func (s *server) getNetworks(w http.ResponseWriter, r *http.Request) {
+	all, err := s.Store.Managers(r.Context())
+	if err != nil {
+		s.failErr(w, r, err)
+		return
+	}
+	s.answer(w, r, http.StatusOK, networks{all})
 }
 
 // batch is the body of POST /v2/batch.
