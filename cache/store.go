@@ -1,8 +1,8 @@
 package cache
 
 import (
-	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 )
 
@@ -10,77 +10,131 @@ import (
 // stored with PutAt, unless a purge came in between.
 func (c *Cache[K, V]) Generation() uint64 { return c.gen.Load() }
 
+// outdated reports whether a purge since gen may have been about a key of the
+// stripe. The shard is locked.
+func (c *Cache[K, V]) outdated(s *shard[K, V], stripe, gen uint64) bool {
+	return gen < s.purged[stripe] || gen < c.purged.Load()
+}
+
 // PutAt stores a value that was read at the given generation. It reports false,
-// and stores nothing, if anything was purged since: the value may be what the
-// purge was about.
+// and stores nothing, if k may have been purged since: the value may be what
+// the purge was about.
 func (c *Cache[K, V]) PutAt(gen uint64, k K, v V) bool {
-	s := c.shard(k)
-	if c.gen.Load() != gen {
+	s, stripe := c.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.outdated(s, stripe, gen) {
 		return false
 	}
-	now := time.Now()
-	ttl := float64(c.cfg.TTL) * (1 - c.cfg.Jitter*rand.Float64())
-	if s.values.Add(k, entry[V]{val: v, stored: now.UnixNano(), until: now.Add(time.Duration(ttl)).UnixNano()}) {
+	early := float64(c.cfg.TTL) * c.cfg.Jitter * rand.Float64()
+	if s.values.Add(k, entry[V]{val: v, mark: mark{time.Now().UnixNano(), gen}, ttl: int64(c.cfg.TTL) - int64(early)}) {
 		s.stats.evicted.Add(1)
 	}
 	s.absent.Remove(k)
-	if c.gen.Load() != gen { // a purge ran beside us and may have missed it
-		s.values.Remove(k)
-		return false
-	}
 	return true
 }
 
+// putAbsent takes a value away too: what the source no longer has is not to
+// be answered from memory.
 func (c *Cache[K, V]) putAbsent(gen uint64, k K) {
-	s := c.shard(k)
-	if c.gen.Load() != gen {
+	s, stripe := c.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.outdated(s, stripe, gen) {
 		return
 	}
 	s.values.Remove(k)
-	s.absent.Add(k, time.Now().Add(c.cfg.AbsentTTL).UnixNano())
+	s.absent.Add(k, mark{time.Now().UnixNano(), gen})
 }
 
-// Purge forgets k and whatever load of it is on its way.
+// Purge forgets k. A load of it that is on its way is not stored, and nobody
+// joins it any more; loads of other keys go on (but for a few, by chance).
 func (c *Cache[K, V]) Purge(k K) {
-	c.gen.Add(1)
-	c.flying.Forget(fmt.Sprint(k))
-	s := c.shard(k)
+	s, stripe := c.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.purged[stripe] = c.gen.Add(1)
 	s.values.Remove(k)
 	s.absent.Remove(k)
 }
 
-// PurgeFunc forgets every value for which drop holds, and all absences. It
-// returns the number of values.
+// PurgeFunc forgets every value for which drop holds, all absences, and, since
+// what they will bring is not known, all loads on their way. It returns the
+// number of values.
 func (c *Cache[K, V]) PurgeFunc(drop func(K, V) bool) (n int) {
-	c.gen.Add(1)
+	c.raise(&c.purged)
 	for i := range c.shards {
 		s := &c.shards[i]
-		for _, k := range s.values.Keys() {
-			if e, ok := s.values.Peek(k); ok && drop(k, e.val) {
-				c.flying.Forget(fmt.Sprint(k))
-				s.values.Remove(k)
+		for _, p := range s.pairs() {
+			if drop(p.key, p.val) && s.remove(p) {
 				n++
 			}
 		}
+		s.mu.Lock()
 		s.absent.Purge()
+		s.mu.Unlock()
 	}
 	return n
 }
 
-// MarkStale makes every value stale and every absence forgotten, at once.
+// MarkStale makes every value stale and every absence forgotten, at once, also
+// those that are on their way.
 func (c *Cache[K, V]) MarkStale() {
-	c.gen.Add(1)
-	c.epoch.Store(time.Now().UnixNano() + 1)
+	c.raise(&c.purged)
+	c.raise(&c.marked)
+}
+
+// raise sets a mark to a new generation; it never goes back.
+func (c *Cache[K, V]) raise(to *atomic.Uint64) {
+	gen := c.gen.Add(1)
+	for old := to.Load(); old < gen && !to.CompareAndSwap(old, gen); old = to.Load() {
+	}
+}
+
+// SetLive says whether something watches the source and purges what changes
+// there. While it does, values do not age, but for what MarkStale marked: mark
+// what was read before the watch began. When it ends, they age from then on.
+func (c *Cache[K, V]) SetLive(on bool) {
+	if !on && c.live.Load() {
+		c.held.Store(time.Now().UnixNano())
+	}
+	c.live.Store(on)
+}
+
+// pair is a value as it was found.
+type pair[K comparable, V any] struct {
+	key K
+	entry[V]
+}
+
+// pairs copies what the shard holds, so that callbacks run without its lock.
+func (s *shard[K, V]) pairs() []pair[K, V] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]pair[K, V], 0, s.values.Len())
+	for _, k := range s.values.Keys() {
+		e, _ := s.values.Peek(k)
+		all = append(all, pair[K, V]{k, e})
+	}
+	return all
+}
+
+// remove takes a value away unless a newer one has come.
+func (s *shard[K, V]) remove(p pair[K, V]) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e, ok := s.values.Peek(p.key); !ok || e.mark != p.mark {
+		return false
+	}
+	return s.values.Remove(p.key)
 }
 
 // Each calls f with every value, in no order. It may see changes made
 // meanwhile or not.
 func (c *Cache[K, V]) Each(f func(K, V)) {
 	for i := range c.shards {
-		for _, k := range c.shards[i].values.Keys() {
-			if e, ok := c.shards[i].values.Peek(k); ok {
-				f(k, e.val)
-			}
+		for _, p := range c.shards[i].pairs() {
+			f(p.key, p.val)
 		}
 	}
 }
@@ -96,8 +150,10 @@ func (c *Cache[K, V]) Stats() (t Stats) {
 		t.Loads += s.stats.loads.Load()
 		t.LoadErrors += s.stats.failed.Load()
 		t.Evictions += s.stats.evicted.Load()
+		s.mu.Lock()
 		t.Values += s.values.Len()
 		t.Absences += s.absent.Len()
+		s.mu.Unlock()
 	}
 	t.InFlight = len(c.slots)
 	return t
