@@ -19,6 +19,9 @@ func (s *Store) Apply(ctx context.Context, ops []clusto.Op) error {
 	if s.readOnly {
 		return fmt.Errorf("change database %q: it is read-only: %w", s.name, clusto.ErrUnavailable)
 	}
+	if err := s.present("change"); err != nil {
+		return err
+	}
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
 		return s.failed("change", err)

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -89,33 +88,6 @@ func rows(t testing.TB, s *Store) []string {
 		out = append(out, got...)
 	}
 	return out
-}
-
-// eachDatabase runs a test on a new, empty database of each kind.
-func eachDatabase(t *testing.T, test func(t *testing.T, open func() *Store)) {
-	t.Run("sqlite", func(t *testing.T) {
-		test(t, func() *Store { return openTest(t, t.TempDir()+"/clusto.db") })
-	})
-	t.Run("memory", func(t *testing.T) {
-		test(t, func() *Store { return openTest(t, ":memory:") })
-	})
-}
-
-func openTest(t testing.TB, dsn string) *Store {
-	t.Helper()
-	s, err := Open(t.Context(), dsn, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return s
-}
-
-func apply(t testing.TB, s *Store, ops ...clusto.Op) {
-	t.Helper()
-	if err := s.Apply(context.Background(), ops); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func TestApplyWritesWhatClustoWrites(t *testing.T) {

@@ -231,7 +231,7 @@ func (c *change) macTaken(ctx context.Context, e *entity, mac clusto.MAC) error 
 	var r row
 	var of clusto.Entity
 	var taken error
-	err := each(ctx, c, ownersSQL, []any{&r.id, &r.entity, &r.key, &r.sub, &r.number, &of.Name, &of.Type, &of.Driver}, func() {
+	err := each(ctx, c, ownersSQL, []any{&r.id, &r.entity, &r.key, &r.sub, integer{&r.number}, &of.Name, &of.Type, &of.Driver}, func() {
 		port := strings.HasPrefix(r.key, "port-") && (r.sub.String == subMAC || r.sub.String == subIPMI)
 		if port && r.entity != e.id && taken == nil {
 			taken = refuse(&entity{Entity: of}, &r)

@@ -16,6 +16,7 @@ type dialect struct {
 	lock     string // first statement of a writing transaction, "" for none
 	tables   string // lists the names of tables, one column
 	columns  string // lists the columns of table ?, one column
+	indexes  string // lists the names of indexes, one column
 }
 
 var sqlite = &dialect{
@@ -25,6 +26,7 @@ var sqlite = &dialect{
 	datetime: "DATETIME",
 	tables:   `SELECT name FROM sqlite_master WHERE type IN ('table', 'view')`,
 	columns:  `SELECT name FROM pragma_table_info(?)`,
+	indexes:  `SELECT name FROM sqlite_master WHERE type = 'index'`,
 }
 
 var postgres = &dialect{
@@ -40,6 +42,7 @@ var postgres = &dialect{
 		WHERE table_schema = ANY (current_schemas(false))`,
 	columns: `SELECT column_name FROM information_schema.columns
 		WHERE table_schema = ANY (current_schemas(false)) AND table_name = ?`,
+	indexes: `SELECT indexname FROM pg_indexes WHERE schemaname = ANY (current_schemas(false))`,
 }
 
 // q gives a statement its parameters' spelling. No statement of this package

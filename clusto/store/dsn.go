@@ -16,12 +16,14 @@ import (
 type dsn struct {
 	dialect  *dialect
 	file     string // SQLite: path, "" for memory
+	memory   int64  // SQLite: number of the database in memory
 	readOnly bool   // SQLite: asked for with ?mode=ro
 	url      string // PostgreSQL
 }
 
 // parseDSN reads FILE, sqlite:///FILE (sqlite:////FILE for an absolute path, as
-// SQLAlchemy writes it), sqlite:// or :memory:, and postgresql://...
+// SQLAlchemy writes it), both perhaps with ?mode=ro, sqlite:// or :memory:, and
+// postgresql://...
 func parseDSN(s string) (dsn, error) {
 	scheme, rest, found := strings.Cut(s, "://")
 	switch {
@@ -30,7 +32,8 @@ func parseDSN(s string) (dsn, error) {
 	case s == ":memory:":
 		return dsn{dialect: sqlite}, nil
 	case !found:
-		return dsn{dialect: sqlite, file: s}, nil
+		file, readOnly := strings.CutSuffix(s, "?mode=ro")
+		return dsn{dialect: sqlite, file: file, readOnly: readOnly}, nil
 	case scheme == "sqlite":
 		return sqliteDSN(s, rest)
 	case scheme == "postgresql" || scheme == "postgres":
@@ -67,6 +70,7 @@ func redact(s string) string {
 	return "(unreadable)"
 }
 
+// memories counts the databases in memory, each of which has a name of its own.
 var memories atomic.Int64
 
 // sqliteURL gives what the driver opens. mode is rwc, rw or ro; extra holds more
@@ -74,7 +78,7 @@ var memories atomic.Int64
 func (d dsn) sqliteURL(mode, extra string) string {
 	const common = "_pragma=busy_timeout(5000)&_pragma=cache_size(-65536)&_txlock=immediate"
 	if d.file == "" {
-		return fmt.Sprintf("file:/clusto-%d?vfs=memdb&%s", memories.Load(), common)
+		return fmt.Sprintf("file:/clusto-%d?vfs=memdb&%s", d.memory, common)
 	}
 	path := (&url.URL{Path: filepath.ToSlash(d.file)}).EscapedPath()
 	if !filepath.IsAbs(d.file) {

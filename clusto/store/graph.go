@@ -42,7 +42,20 @@ const rowColumns = `a.attr_id, a.entity_id, a."key", a.subkey, a.number, a.datat
 	a.int_value, a.string_value, CAST(a.datetime_value AS VARCHAR(32)), a.relation_id`
 
 func (r *row) fields() []any {
-	return []any{&r.id, &r.entity, &r.key, &r.sub, &r.number, &r.datatype, &r.num, &r.text, &r.time, &r.rel}
+	return []any{&r.id, &r.entity, &r.key, &r.sub, integer{&r.number}, &r.datatype, integer{&r.num}, &r.text, &r.time, integer{&r.rel}}
+}
+
+// integer scans an integer column of a SQLite database, where the original let
+// a client store any text as a number. What is no integer counts as NULL: one
+// such attribute must not keep every host from being answered.
+type integer struct{ *sql.NullInt64 }
+
+// Scan implements sql.Scanner.
+func (n integer) Scan(v any) error {
+	if n.NullInt64.Scan(v) != nil {
+		*n.NullInt64 = sql.NullInt64{}
+	}
+	return nil
 }
 
 // value gives the row's value; a relation's Str is left to who knows the entity.

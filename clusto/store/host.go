@@ -44,7 +44,7 @@ var upwardSQL = `WITH RECURSIVE up(id, child) AS (
 	SELECT up.id, up.child, e.name, e.type, e.driver, ` + maybeColumns + `
 	FROM up CROSS JOIN entities e
 	LEFT JOIN entity_attrs a ON a.entity_id = up.id AND a.deleted_at_version IS NULL
-		AND a."key" IN ('dhcp', 'ip', 'hostname', 'port-nic-eth')
+		AND a."key" IN ('dhcp', 'ip', 'hostname', 'port-nic-eth', 'baseip', 'netmask', 'gateway')
 	WHERE e.entity_id = up.id AND e.deleted_at_version IS NULL`
 
 // nodeSQL finds one entity, with the addresses that a relation to it stands for
@@ -103,7 +103,7 @@ func (s *Store) ownersOf(ctx context.Context, g *graph, mac clusto.MAC) ([]owner
 	for rows.Next() {
 		var r row
 		var e clusto.Entity
-		if err := rows.Scan(&r.id, &r.entity, &r.key, &r.sub, &r.number, &e.Name, &e.Type, &e.Driver); err != nil {
+		if err := rows.Scan(&r.id, &r.entity, &r.key, &r.sub, integer{&r.number}, &e.Name, &e.Type, &e.Driver); err != nil {
 			return nil, err
 		}
 		if sub := r.sub.String; r.key == keyNIC && (sub == subMAC || sub == subIPMI) {

@@ -107,8 +107,8 @@ func (s *Store) loadAll(ctx context.Context) (*graph, error) {
 				n.addParent(r.entity)
 			}
 		}},
-		{scanPorts, []any{&r.id, &r.entity, &r.sub, &r.number, &r.text}, func() { r.key = keyNIC; g.addRow(&r) }},
-		{scanIPs, []any{&r.id, &r.entity, &r.sub, &r.number, &r.num, &r.text, &r.rel}, func() { r.key = keyIP; g.addRow(&r) }},
+		{scanPorts, []any{&r.id, &r.entity, &r.sub, integer{&r.number}, &r.text}, func() { r.key = keyNIC; g.addRow(&r) }},
+		{scanIPs, []any{&r.id, &r.entity, &r.sub, integer{&r.number}, integer{&r.num}, &r.text, &r.rel}, func() { r.key = keyIP; g.addRow(&r) }},
 		{scanOthers, r.fields(), func() { g.addRow(&r) }},
 	} {
 		r, e = row{}, clusto.Entity{}

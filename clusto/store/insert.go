@@ -45,7 +45,7 @@ func (c *change) insertOp(ctx context.Context, op *clusto.Op) error {
 		into.attrs[keyContains] = nil // not worth reading: only add needs it
 	}
 	n, err := c.count(ctx, counterKey{into.id, keyContains},
-		`SELECT max(number) FROM entity_attrs WHERE entity_id = ? AND "key" = '_contains'`, into.id)
+		`SELECT max(CAST(number AS INTEGER)) FROM entity_attrs WHERE entity_id = ? AND "key" = '_contains'`, into.id)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (c *change) parentsOf(ctx context.Context, e *entity) ([]parent, error) {
 	err := each(ctx, c, `SELECT e.entity_id, e.name, e.type, e.driver, a.number FROM entity_attrs a
 		JOIN entities e ON e.entity_id = a.entity_id AND e.deleted_at_version IS NULL
 		WHERE a.relation_id = ? AND a."key" = '_contains' AND a.deleted_at_version IS NULL`,
-		[]any{&id, &of.Name, &of.Type, &of.Driver, &n},
+		[]any{&id, &of.Name, &of.Type, &of.Driver, integer{&n}},
 		func() { got = append(got, parent{c.know(id, of), orNull(n)}) }, e.id)
 	if err != nil {
 		return nil, err

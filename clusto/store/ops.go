@@ -328,7 +328,7 @@ func (c *change) managerOf(ctx context.Context, e *entity, ip netip.Addr) (manag
 	return m, nil
 }
 
-const ipsInUse = `SELECT max(number) FROM entity_attrs WHERE "key" = 'ip'`
+const ipsInUse = `SELECT max(CAST(number AS INTEGER)) FROM entity_attrs WHERE "key" = 'ip'`
 
 // bind writes the attributes of a bound address, in the original's order.
 func (c *change) bind(ctx context.Context, e *entity, ip netip.Addr, m manager, osport string) error {

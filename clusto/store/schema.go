@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -59,11 +60,18 @@ func (d *dialect) create() []string {
 // indexes are added to every database that may be altered. Without the first
 // two, one host costs time in proportion to the number of hosts. The third is
 // the original's own and finds MACs; the last finds addresses.
-var indexes = []string{
-	`CREATE INDEX IF NOT EXISTS idx_attrs_relation_key ON entity_attrs (relation_id, "key")`,
-	`CREATE INDEX IF NOT EXISTS idx_attrs_entity_key ON entity_attrs (entity_id, "key")`,
-	`CREATE INDEX IF NOT EXISTS idx_attrs_str_value ON entity_attrs (string_value)`,
-	`CREATE INDEX IF NOT EXISTS idx_attrs_int_value ON entity_attrs (int_value) WHERE int_value IS NOT NULL`,
+var indexes = []index{
+	{"idx_attrs_relation_key", `(relation_id, "key")`},
+	{"idx_attrs_entity_key", `(entity_id, "key")`},
+	{"idx_attrs_str_value", `(string_value)`},
+	{"idx_attrs_int_value", `(int_value) WHERE int_value IS NOT NULL`},
+}
+
+// index is one on entity_attrs.
+type index struct{ name, on string }
+
+func (ix index) create() string {
+	return "CREATE INDEX IF NOT EXISTS " + ix.name + " ON entity_attrs " + ix.on
 }
 
 // migrate creates the schema in an empty database and checks it in another.
@@ -81,8 +89,7 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err := s.checkVersion(ctx); err != nil {
 		return err
 	}
-	s.addIndexes(ctx)
-	return nil
+	return s.addIndexes(ctx)
 }
 
 func (s *Store) createSchema(ctx context.Context, have []string) error {
@@ -93,7 +100,10 @@ func (s *Store) createSchema(ctx context.Context, have []string) error {
 	if s.readOnly {
 		return fmt.Errorf("open database %q: it is empty and read-only: %w", s.name, clusto.ErrInvalid)
 	}
-	stmts := append(s.dialect.create(), indexes...)
+	stmts := s.dialect.create()
+	for _, ix := range indexes {
+		stmts = append(stmts, ix.create())
+	}
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
 		return s.failed("create", err)
@@ -164,17 +174,30 @@ func (s *Store) checkVersion(ctx context.Context) error {
 	return nil
 }
 
-func (s *Store) addIndexes(ctx context.Context) {
-	if s.readOnly {
-		s.log.Warn("the database is read-only: looking up a host may be slow, since indexes on entity_attrs (relation_id, key) and (entity_id, key) cannot be added", "database", s.name)
-		return
+// addIndexes adds the indexes that are missing, or warns of each that cannot be
+// added. It asks first what there is: PostgreSQL lets only a table's owner say
+// IF NOT EXISTS.
+func (s *Store) addIndexes(ctx context.Context) error {
+	have, err := s.list(ctx, s.dialect.indexes)
+	if err != nil {
+		return s.failed("open", err)
 	}
-	for _, stmt := range indexes {
-		if _, err := s.write.ExecContext(ctx, stmt); err != nil {
-			s.log.Warn("an index could not be added: looking up a host will be slow", "database", s.name, "statement", stmt, "err", err)
+	for _, ix := range indexes {
+		if slices.Contains(have, ix.name) {
+			continue
+		}
+		err := errReadOnly
+		if !s.readOnly {
+			_, err = s.write.ExecContext(ctx, ix.create())
+		}
+		if err != nil {
+			s.log.Warn("an index could not be added: looking up hosts will be slow", "database", s.name, "statement", ix.create(), "err", err)
 		}
 	}
+	return nil
 }
+
+var errReadOnly = errors.New("the database is read-only")
 
 // list runs a query of one text column.
 func (s *Store) list(ctx context.Context, query string, args ...any) ([]string, error) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"runtime"
 
 	"github.com/clusto/clusto-engine/clusto"
@@ -21,6 +22,9 @@ type Store struct {
 	write    *sql.DB // one connection; the same as read on PostgreSQL
 	readOnly bool
 	log      *slog.Logger
+
+	file   string      // SQLite: its path, "" for memory
+	opened os.FileInfo // of file, when it was opened
 
 	owners, upward, node *sql.Stmt // of Host, prepared on read
 }
@@ -61,6 +65,34 @@ func (s *Store) connect(ctx context.Context, d dsn) (err error) {
 	if err := s.migrate(ctx); err != nil {
 		return err
 	}
+	return s.remember()
+}
+
+// remember notes which file was opened.
+func (s *Store) remember() (err error) {
+	if s.file == "" {
+		return nil
+	}
+	if s.opened, err = os.Stat(s.file); err != nil {
+		return s.failed("open", err)
+	}
+	return nil
+}
+
+// present refuses to go on when the database's file is no longer the one that
+// was opened. SQLite does not notice, and would answer from the old file, and
+// write changes into it that nobody ever reads.
+func (s *Store) present(verb string) error {
+	if s.opened == nil {
+		return nil
+	}
+	now, err := os.Stat(s.file)
+	if err == nil && !os.SameFile(now, s.opened) {
+		err = errors.New("another file has its place; restart to open that one")
+	}
+	if err != nil {
+		return s.failed(verb, err)
+	}
 	return nil
 }
 
@@ -78,13 +110,13 @@ func (s *Store) connectPostgres(d dsn) error {
 func (s *Store) connectSQLite(ctx context.Context, d dsn) error {
 	mode, extra := "rwc", ""
 	if d.file == "" {
-		memories.Add(1)
+		d.memory = memories.Add(1)
 	} else {
 		writable, err := d.checkFile()
 		if err != nil {
 			return err
 		}
-		s.name = d.file
+		s.name, s.file = d.file, d.file
 		if s.readOnly = d.readOnly || !writable; s.readOnly {
 			mode = "ro"
 			s.log.Warn("the database is read-only: changes will be refused", "database", s.name)
@@ -159,8 +191,12 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
-// Ping reports whether the database answers.
+// Ping reports whether the database answers, and is still the one that was
+// opened.
 func (s *Store) Ping(ctx context.Context) error {
+	if err := s.present("ask"); err != nil {
+		return err
+	}
 	var n int
 	err := s.read.QueryRowContext(ctx, `SELECT 1 FROM entities LIMIT 1`).Scan(&n)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {

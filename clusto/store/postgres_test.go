@@ -1,0 +1,186 @@
+package store
+
+import (
+	"bufio"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+)
+
+// errNoPostgres says that there is no PostgreSQL to start.
+var errNoPostgres = errors.New("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+
+// postgresServer is a PostgreSQL of this test run's own: one for all tests, on a
+// unix socket in a temporary folder, without TCP.
+type postgresServer struct {
+	once sync.Once
+	err  error
+	dir  string // holds data and socket
+	cmd  *exec.Cmd
+	done chan struct{} // closed once it has ended
+	made atomic.Int64  // databases
+}
+
+var pgServer postgresServer
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	pgServer.stop()
+	os.Exit(code)
+}
+
+// newPostgres gives the URL of a new, empty database. Where there is no
+// PostgreSQL the test is skipped, but on CI it fails.
+func newPostgres(t testing.TB) string {
+	t.Helper()
+	p := &pgServer
+	p.once.Do(func() { p.err = p.start() })
+	if errors.Is(p.err, errNoPostgres) && os.Getenv("CI") != "true" {
+		t.Skipf("NOT TESTED on PostgreSQL: %v", p.err)
+	}
+	if p.err != nil {
+		t.Fatal(p.err)
+	}
+	name := fmt.Sprintf("clusto%d", p.made.Add(1))
+	execPostgres(t, p.url("postgres", "clusto"), "CREATE DATABASE "+name)
+	return p.url(name, "clusto")
+}
+
+// url names a database, and the role to open it as.
+func (p *postgresServer) url(name, role string) string {
+	return "postgresql:///" + name + "?" + url.Values{"host": {p.dir}, "user": {role}}.Encode()
+}
+
+func execPostgres(t testing.TB, dsn string, stmts ...string) {
+	t.Helper()
+	db, err := sql.Open("pgx", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, stmt := range stmts {
+		if _, err := db.Exec(stmt); err != nil {
+			t.Fatalf("%s: %v", stmt, err)
+		}
+	}
+}
+
+// start makes a cluster and waits until it serves.
+func (p *postgresServer) start() error {
+	bin, err := postgresBin()
+	if err != nil {
+		return err
+	}
+	attr, uid, gid, err := postgresUser()
+	if err != nil {
+		return err
+	}
+	// Not t.TempDir: its parents are closed to other users.
+	if p.dir, err = os.MkdirTemp("", "clusto-pg-"); err != nil {
+		return err
+	}
+	if err := os.Chown(p.dir, uid, gid); err != nil {
+		return err
+	}
+	data := filepath.Join(p.dir, "data")
+	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-U", "clusto", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C")
+	initdb.Dir, initdb.SysProcAttr = p.dir, attr
+	if out, err := initdb.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w\n%s", err, out)
+	}
+	p.cmd = exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-k", p.dir,
+		"-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200", "-c", "lc_messages=C")
+	p.cmd.Dir, p.cmd.SysProcAttr = p.dir, attr
+	return p.run()
+}
+
+// run starts the server and reads its log until it is ready.
+func (p *postgresServer) run() error {
+	logs, err := p.cmd.StderrPipe()
+	if err != nil {
+		return err
+	}
+	ready := make(chan error, 1)
+	p.done = make(chan struct{})
+	go func() {
+		defer close(p.done)
+		runtime.LockOSThread() // the server is told to end with the thread that began it
+		if err := p.cmd.Start(); err != nil {
+			ready <- err
+			return
+		}
+		var text strings.Builder
+		in := bufio.NewScanner(logs)
+		for in.Scan() {
+			text.WriteString(in.Text() + "\n")
+			if strings.Contains(in.Text(), "ready to accept connections") {
+				ready <- nil
+				break
+			}
+		}
+		_, _ = io.Copy(io.Discard, logs)
+		err := p.cmd.Wait()
+		select {
+		case ready <- fmt.Errorf("postgres ended (%v):\n%s", err, text.String()):
+		default:
+		}
+	}()
+	return <-ready
+}
+
+// stop ends the server by its own pid and removes what it wrote.
+func (p *postgresServer) stop() {
+	if p.cmd != nil && p.cmd.Process != nil {
+		_ = p.cmd.Process.Signal(syscall.SIGINT) // "fast": clients are cut off
+		<-p.done
+	}
+	if p.dir != "" {
+		_ = os.RemoveAll(p.dir)
+	}
+}
+
+// postgresBin finds initdb and postgres, the newest if there are several.
+func postgresBin() (string, error) {
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if len(found) > 0 {
+		return filepath.Dir(found[len(found)-1]), nil
+	}
+	initdb, err := exec.LookPath("initdb")
+	if err != nil {
+		return "", errNoPostgres
+	}
+	return filepath.Dir(initdb), nil
+}
+
+// postgresUser says as whom to run: initdb refuses root.
+func postgresUser() (attr *syscall.SysProcAttr, uid, gid int, err error) {
+	attr = withParent()
+	if uid, gid = os.Getuid(), os.Getgid(); uid != 0 {
+		return attr, uid, gid, nil
+	}
+	u, err := user.Lookup("postgres")
+	if err != nil {
+		return nil, 0, 0, fmt.Errorf("PostgreSQL does not run as root: %w", err)
+	}
+	if uid, err = strconv.Atoi(u.Uid); err != nil {
+		return nil, 0, 0, err
+	}
+	if gid, err = strconv.Atoi(u.Gid); err != nil {
+		return nil, 0, 0, err
+	}
+	attr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	return attr, uid, gid, nil
+}
