@@ -73,24 +73,49 @@ func (l *Link) AddrsOn(vlan uint16) []netip.Prefix {
 }
 
 // NextHop gives the layer 2 address that the kernel would use to reach ip over
-// this link, if it knows one.
+// this link, if it knows one. Of an address on the link itself that is no
+// neighbour yet, it knows none: the default route is not the way there.
 func (l *Link) NextHop(ip netip.Addr) (mac [6]byte, ok bool) {
 	if mac, ok = l.Neighbours[ip]; ok {
 		return mac, true
 	}
 	for i := range l.Gateways {
-		if l.Gateways[i].To.Contains(ip) {
-			mac, ok = l.Neighbours[l.Gateways[i].Via]
+		if g := &l.Gateways[i]; g.To.Contains(ip) {
+			if l.onLink(ip) >= g.To.Bits() {
+				break
+			}
+			mac, ok = l.Neighbours[g.Via]
 			return mac, ok
 		}
 	}
 	return mac, false
 }
 
+// onLink gives the length of the longest of the link's own prefixes that holds
+// ip, -1 if none does.
+func (l *Link) onLink(ip netip.Addr) int {
+	bits := longest(l.Addrs, ip)
+	for _, addrs := range l.VLANs {
+		bits = max(bits, longest(addrs, ip))
+	}
+	return bits
+}
+
+func longest(prefixes []netip.Prefix, ip netip.Addr) int {
+	bits := -1
+	for _, p := range prefixes {
+		if p.Contains(ip) {
+			bits = max(bits, p.Bits())
+		}
+	}
+	return bits
+}
+
 // Handler answers packets. Handle appends at most one reply frame (from the
 // Ethernet header on, VLAN tags in line) to dst and says how the packet ended.
-// It returns a frame only with verdict Reply or Nak. It must not keep p or dst, never blocks and
-// never allocates. Each Worker has a Handler of its own, so it needs no locks.
+// It returns a frame only with verdict Reply or Nak. It must not keep p or dst,
+// never blocks and never allocates. Each Worker has a Handler of its own, so it
+// needs no locks.
 type Handler interface {
 	Handle(dst []byte, p *Packet) ([]byte, Verdict)
 }

@@ -23,8 +23,9 @@ type LotConfig struct {
 // Lot is where frames wait for the inventory, one per MAC: a retransmission
 // takes the place of what waits already, a full Lot sends the newcomer away
 // (shedding the oldest would collapse under a storm), and what waits too long
-// is dropped. MACs are handed out to loaders in the order they came, none to two
-// loaders at once. All memory is allocated at the start.
+// is dropped. MACs are handed out to loaders in the order they came, known ones
+// first, and none to two loaders at once while its frame waits. All memory is
+// allocated at the start.
 type Lot struct {
 	patience int64
 
@@ -33,11 +34,21 @@ type Lot struct {
 	seed    maphash.Seed
 	buckets []int32       // heads of the chains of slots by MAC; a map would allocate now and then
 	free    int32         // head of the free list; -1 if full
-	first   int32         // queue of slots that no loader has taken yet; -1 if empty
-	last    int32         // its end
-	more    chan struct{} // one token while the queue is not empty
+	queues  [ranks]queue  // of slots that no loader has taken yet
+	more    chan struct{} // one token while a queue is not empty
 	stats   LotStats
 }
+
+// The ranks of the queues. A flood of random MACs must not keep the fleet's
+// from being loaded.
+const (
+	rankKnown = iota
+	rankNew
+	ranks
+)
+
+// queue is a list of slots; -1 for both if it is empty.
+type queue struct{ first, last int32 }
 
 // LotStats says what the Lot holds and did.
 type LotStats struct {
@@ -48,7 +59,7 @@ type LotStats struct {
 
 type slot struct {
 	mac     [6]byte
-	xid     uint32
+	rank    uint8 // of its queue
 	parked  int64 // when the first frame of this MAC came
 	renewed int64 // when the latest one came
 	next    int32 // in the free list or the queue; -1 ends it
@@ -75,7 +86,10 @@ func NewLot(cfg LotConfig) *Lot {
 	}
 	l := &Lot{
 		patience: int64(cfg.Patience), slots: make([]slot, cfg.Slots), buckets: make([]int32, n),
-		seed: maphash.MakeSeed(), first: -1, last: -1, more: make(chan struct{}, 1),
+		seed: maphash.MakeSeed(), more: make(chan struct{}, 1),
+	}
+	for i := range l.queues {
+		l.queues[i] = queue{-1, -1}
 	}
 	for i := range l.slots {
 		l.slots[i].next = int32(i + 1)
@@ -101,16 +115,26 @@ func (l *Lot) find(mac [6]byte) (i int32, ok bool) {
 }
 
 // Park keeps a copy of p until Take. It returns Parked, Replaced, or Shed when
-// there is no room or p is longer than a slot. now is in nanoseconds. It never
-// allocates.
-func (l *Lot) Park(mac [6]byte, xid uint32, p *Packet, now int64) Verdict {
+// there is no room or p is longer than a slot. Whatever its transaction id, the
+// latest frame of a MAC counts. now is in nanoseconds. It never allocates.
+func (l *Lot) Park(mac [6]byte, _ uint32, p *Packet, now int64) Verdict {
+	return l.park(mac, rankNew, p, now)
+}
+
+// ParkKnown is Park of a MAC that the inventory had before: its load goes
+// ahead of those of other MACs.
+func (l *Lot) ParkKnown(mac [6]byte, _ uint32, p *Packet, now int64) Verdict {
+	return l.park(mac, rankKnown, p, now)
+}
+
+func (l *Lot) park(mac [6]byte, rank uint8, p *Packet, now int64) Verdict {
 	if len(p.Data) > LotSlotSize {
 		return Shed
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if i, ok := l.find(mac); ok {
-		l.slots[i].fill(xid, p, now)
+		l.slots[i].fill(p, now)
 		return Replaced
 	}
 	i := l.free
@@ -119,8 +143,8 @@ func (l *Lot) Park(mac [6]byte, xid uint32, p *Packet, now int64) Verdict {
 	}
 	s := &l.slots[i]
 	l.free = s.next
-	s.mac, s.parked, s.used = mac, now, true
-	s.fill(xid, p, now)
+	s.mac, s.rank, s.parked, s.used = mac, rank, now, true
+	s.fill(p, now)
 	b := l.bucket(mac)
 	s.chain, *b = *b, i
 	l.stats.Waiting++
@@ -128,21 +152,22 @@ func (l *Lot) Park(mac [6]byte, xid uint32, p *Packet, now int64) Verdict {
 	return Parked
 }
 
-func (s *slot) fill(xid uint32, p *Packet, now int64) {
-	s.xid, s.renewed, s.meta = xid, now, *p
+func (s *slot) fill(p *Packet, now int64) {
+	s.renewed, s.meta = now, *p
 	s.meta.Data = nil
 	s.n = copy(s.data[:], p.Data)
 }
 
 func (l *Lot) enqueue(i int32) {
 	s := &l.slots[i]
-	s.queued, s.next, s.prev = true, -1, l.last
-	if l.last < 0 {
-		l.first = i
+	q := &l.queues[s.rank]
+	s.queued, s.next, s.prev = true, -1, q.last
+	if q.last < 0 {
+		q.first = i
 	} else {
-		l.slots[l.last].next = i
+		l.slots[q.last].next = i
 	}
-	l.last = i
+	q.last = i
 	l.stats.Queued++
 	l.wake()
 }
@@ -172,26 +197,30 @@ func (l *Lot) Next(ctx context.Context) (mac [6]byte, ok bool) {
 func (l *Lot) dequeue() (mac [6]byte, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	i := l.first
-	if i < 0 {
-		return mac, false
+	for rank := range l.queues {
+		i := l.queues[rank].first
+		if i < 0 {
+			continue
+		}
+		l.unqueue(i)
+		if l.stats.Queued > 0 {
+			l.wake()
+		}
+		return l.slots[i].mac, true
 	}
-	l.unqueue(i)
-	if l.first >= 0 {
-		l.wake()
-	}
-	return l.slots[i].mac, true
+	return mac, false
 }
 
 func (l *Lot) unqueue(i int32) {
 	s := &l.slots[i]
+	q := &l.queues[s.rank]
 	if s.prev < 0 {
-		l.first = s.next
+		q.first = s.next
 	} else {
 		l.slots[s.prev].next = s.next
 	}
 	if s.next < 0 {
-		l.last = s.prev
+		q.last = s.prev
 	} else {
 		l.slots[s.next].prev = s.prev
 	}
@@ -245,9 +274,9 @@ func (l *Lot) release(i int32) {
 func (l *Lot) Expire(now int64) (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i := range l.slots {
-		if s := &l.slots[i]; s.used && now-s.renewed >= l.patience {
-			l.release(int32(i))
+	for i := range l.inUse {
+		if now-l.slots[i].renewed >= l.patience {
+			l.release(i)
 			n++
 		}
 	}
@@ -259,12 +288,26 @@ func (l *Lot) Expire(now int64) (n int) {
 func (l *Lot) Older(dst [][6]byte, since int64) [][6]byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i := range l.slots {
-		if s := &l.slots[i]; s.used && s.parked < since {
+	for i := range l.inUse {
+		if s := &l.slots[i]; s.parked < since {
 			dst = append(dst, s.mac)
 		}
 	}
 	return dst
+}
+
+// inUse yields the slots in use. It ends with the last of them: the free list
+// hands out low slots first, so an almost empty Lot is walked in no time.
+func (l *Lot) inUse(yield func(int32) bool) {
+	left := l.stats.Waiting
+	for i := int32(0); left > 0; i++ {
+		if !l.slots[i].used {
+			continue
+		}
+		if left--; !yield(i) {
+			return
+		}
+	}
 }
 
 // Stats may be called at any time.
