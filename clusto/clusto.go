@@ -4,7 +4,6 @@
 package clusto
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -27,18 +26,54 @@ var (
 // MAC is a 48-bit Ethernet address. It is comparable and fits a map key.
 type MAC [6]byte
 
-// ParseMAC reads a MAC in any case with colons, dashes, dots or no separator
-// ("00:1e:c9:00:00:01", "001E.C900.0001").
+// ParseMAC reads a MAC in any case, bare or in equal groups of two, four or six
+// digits with colons, dashes or dots between them ("00:1e:c9:00:00:01",
+// "001E.C900.0001", "001ec9-000001"). The error wraps ErrInvalid.
 func ParseMAC(s string) (MAC, error) {
-	var m MAC
-	digits := strings.NewReplacer(":", "", "-", "", ".", "").Replace(s)
-	if len(digits) != 12 {
-		return MAC{}, fmt.Errorf("parse MAC %q: want six bytes in hex, as in 00:1e:c9:00:00:01: %w", s, ErrInvalid)
+	var group int // digits in a row
+	switch len(s) {
+	case 12:
+		group = 12
+	case 13:
+		group = 6
+	case 14:
+		group = 4
+	case 17:
+		group = 2
+	default:
+		return MAC{}, badMAC(s)
 	}
-	if _, err := hex.Decode(m[:], []byte(digits)); err != nil {
-		return MAC{}, fmt.Errorf("parse MAC %q: want six bytes in hex, as in 00:1e:c9:00:00:01: %w", s, ErrInvalid)
+	var m MAC
+	n := 0
+	for i := range len(s) {
+		if i%(group+1) == group {
+			if c := s[i]; c != s[group] || c != ':' && c != '-' && c != '.' {
+				return MAC{}, badMAC(s)
+			}
+			continue
+		}
+		d, ok := hexDigit(s[i])
+		if !ok {
+			return MAC{}, badMAC(s)
+		}
+		m[n/2] = m[n/2]<<4 | d
+		n++
 	}
 	return m, nil
+}
+
+func hexDigit(c byte) (d byte, ok bool) {
+	switch lower := c | 0x20; {
+	case '0' <= c && c <= '9':
+		return c - '0', true
+	case 'a' <= lower && lower <= 'f':
+		return lower - 'a' + 10, true
+	}
+	return 0, false
+}
+
+func badMAC(s string) error {
+	return fmt.Errorf("parse MAC %.40q: want six bytes in hex, as in 00:1e:c9:00:00:01: %w", s, ErrInvalid)
 }
 
 // String gives the MAC as clusto stores it: lower case with colons.
@@ -57,7 +92,7 @@ func (m MAC) AppendTo(dst []byte) []byte {
 }
 
 // MarshalText implements encoding.TextMarshaler.
-func (m MAC) MarshalText() ([]byte, error) { return m.AppendTo(nil), nil }
+func (m MAC) MarshalText() ([]byte, error) { return m.AppendTo(make([]byte, 0, 17)), nil }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (m *MAC) UnmarshalText(b []byte) error {

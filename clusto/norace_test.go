@@ -1,0 +1,5 @@
+//go:build !race
+
+package clusto
+
+const raceDetector = false
