@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/clusto/clusto-engine/clusto"
@@ -135,25 +136,138 @@ func TestApplyWritesWhatClustoWrites(t *testing.T) {
 	})
 }
 
+// refusals are operations that a site with the example and more cannot take,
+// after one that it can.
+var refusals = []struct {
+	name string
+	op   clusto.Op
+	want error
+	says string
+}{
+	{"unknown operation", clusto.Op{Op: "delete", Name: "lan"}, clusto.ErrInvalid, `"delete" is none of`},
+	{"unknown driver", entity_("x", "penguinservr"), clusto.ErrInvalid, `"penguinserver"`},
+	{"no name", entity_("", "pool"), clusto.ErrInvalid, "name of an entity is missing"},
+	{"a slash", entity_("a/b", "pool"), clusto.ErrInvalid, "slash"},
+	{"a long name", entity_(strings.Repeat("x", 129), "pool"), clusto.ErrInvalid, "longer than 128"},
+	{"another driver", entity_("ex0000", "penguinserver"), clusto.ErrConflict, `"basicserver", not "penguinserver"`},
+	{"no entity", attrAt("nobody", "colour", str("red")), clusto.ErrNotFound, `"nobody"`},
+	{"a bad key", attrAt("lan", "2nd", str("red")), clusto.ErrInvalid, `"2nd"`},
+	{"no value", clusto.Op{Op: "attr", Name: "lan", Key: "colour"}, clusto.ErrInvalid, "value is missing"},
+	{"no date", attrAt("lan", "bought", clusto.Value{Type: clusto.Datetime, Str: "soon"}), clusto.ErrInvalid, `"soon"`},
+	{"no JSON", attrAt("lan", "disks", clusto.Value{Type: clusto.JSON, Str: "{"}), clusto.ErrInvalid, "no JSON"},
+	{"no type", attrAt("lan", "disks", clusto.Value{Type: "float"}), clusto.ErrInvalid, `"float"`},
+	{"no MAC", attrAt("ex0000", "port-nic-eth/mac/2", str("00:11")), clusto.ErrInvalid, `"00:11"`},
+	{"a MAC of another", attrAt("other", "port-nic-eth/mac/1", str("001122334455")), clusto.ErrConflict, "/server/ex0000, port-nic-eth 1 mac"},
+	{"a relation to nobody", attrAt("ex0000", "spare", rel("/server/nobody")), clusto.ErrNotFound, `"nobody"`},
+	{"a relation of another type", attrAt("ex0000", "spare", rel("/pool/lan")), clusto.ErrInvalid, "/resourcemanager/lan"},
+	{"containment by hand", attrAt("dc", "_contains", rel("lan")), clusto.ErrInvalid, "insert operation"},
+	{"a rack without unit", insert("other", "r1", 0), clusto.ErrInvalid, "need a rack unit"},
+	{"a pool with one", insert("other", "pxeboot-servers", 3), clusto.ErrInvalid, "racks need"},
+	{"a unit that is taken", insert("other", "r1", 7), clusto.ErrConflict, "/server/ex0000"},
+	{"a unit too high", insert("other", "r1", 46), clusto.ErrInvalid, "1 to 45"},
+	{"another unit", insert("ex0000", "r1", 8), clusto.ErrConflict, "rack unit 7, not 8"},
+	{"a second rack", insert("ex0000", "r2", 1), clusto.ErrConflict, "one rack"},
+	{"itself", insert("pxeboot-servers", "pxeboot-servers", 0), clusto.ErrConflict, "contain itself"},
+	{"no address", bind("ex0000", "10.0.0", ""), clusto.ErrInvalid, `"10.0.0"`},
+	{"an address of no network", bind("ex0000", "10.0.0.1", ""), clusto.ErrNotFound, "create an ipmanager"},
+	{"a network's own address", bind("ex0000", "192.168.1.255", ""), clusto.ErrInvalid, "broadcast"},
+	{"an address of another", bind("other", "192.168.1.50", ""), clusto.ErrConflict, "/server/ex0000"},
+}
+
 func TestApplyRefuses(t *testing.T) {
-	s := openTest(t, ":memory:")
-	apply(t, s, example()...)
-	before := rows(t, s)
-	for _, tt := range []struct {
-		name string
-		op   clusto.Op
-		want error
-		says string
-	}{
-		{"unknown driver", entity_("x", "penguinservr"), clusto.ErrInvalid, `"penguinserver"`},
-	} {
-		err := s.Apply(t.Context(), []clusto.Op{entity_("other", "pool"), tt.op})
-		var at *clusto.OpError
-		if !errors.As(err, &at) || at.Index != 1 || !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.says) {
-			t.Errorf("%s: %v, want operation 1, %v, %q", tt.name, err, tt.want, tt.says)
+	eachDatabase(t, func(t *testing.T, open func() *Store) {
+		s := open()
+		apply(t, s, example()...)
+		apply(t, s, entity_("other", "basicserver"), entity_("r2", "basicrack"))
+		before := rows(t, s)
+		for _, tt := range refusals {
+			err := s.Apply(t.Context(), []clusto.Op{entity_("new", "pool"), tt.op, entity_("newer", "pool")})
+			var at *clusto.OpError
+			if !errors.As(err, &at) || at.Index != 1 || !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("%s: %v, want operation 1, %v, %q", tt.name, err, tt.want, tt.says)
+			}
+			if !slices.Equal(rows(t, s), before) {
+				t.Errorf("%s: something was written", tt.name)
+			}
 		}
-		if !slices.Equal(rows(t, s), before) {
-			t.Errorf("%s: something was written", tt.name)
+	})
+}
+
+// TestApplyTakesWhatABatchMadeFree moves a MAC from one server to another.
+func TestApplyTakesWhatABatchMadeFree(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, open func() *Store) {
+		s := open()
+		apply(t, s, example()...)
+		apply(t, s, attrAt("ex0000", "port-nic-eth/mac/1", str("02:00:00:00:00:02")),
+			entity_("heir", "basicserver"), attrAt("heir", "port-nic-eth/mac/1", str("00:11:22:33:44:55")),
+			attrAt("heir", "port-nic-eth/mac/1", str("02:00:00:00:00:03")),
+			attrAt("ex0000", "port-nic-eth/mac/2", str("00:11:22:33:44:55")))
+		if h := host(t, s, "00:11:22:33:44:55"); h.Name != "ex0000" || h.Number != 2 {
+			t.Errorf("got %s", asJSON(t, h))
 		}
+		if h := host(t, s, "02:00:00:00:00:03"); h.Name != "heir" {
+			t.Errorf("got %s", asJSON(t, h))
+		}
+		sameAlone(t, s)
+	})
+}
+
+// TestValuesOfEveryType reads back what was written, through another Store.
+func TestValuesOfEveryType(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, open func() *Store) {
+		s := open()
+		apply(t, s, example()...)
+		long := strings.Repeat("long ", 400)
+		for at, v := range map[string]clusto.Value{
+			"words": str("Köln \u2603 ' \" ? $1 %"), "empty": str(""), "long": str(long),
+			"big": num(1 << 40), "small": num(-1 << 40), "spare": rel("/pool/pxeboot-servers"),
+			"bought": {Type: clusto.Datetime, Str: "2010-01-02 03:04:05"}, "disks": {Type: clusto.JSON, Str: `{"a":[1,"?"]}`},
+		} {
+			apply(t, s, attrAt("ex0000", at+"/x/7", v))
+			got, err := s.Attrs(t.Context(), clusto.AttrQuery{Name: "ex0000", Key: at})
+			if err != nil || len(got) != 1 || got[0].Sub() != "x" || *got[0].Number != 7 {
+				t.Errorf("%s: got %s, %v", at, asJSON(t, got), err)
+			} else if w := got[0].Value; w.Type != v.Type || w.Int != v.Int || w.Str != v.Str {
+				t.Errorf("%s: got %+v, want %+v", at, w, v)
+			}
+		}
+	})
+}
+
+// TestAppliesAtOnce has several stores on one database, as several programs
+// would have: each batch is whole, and no number is given out twice.
+func TestAppliesAtOnce(t *testing.T) {
+	const writers, batches = 4, 5
+	for _, kind := range []string{"sqlite", "postgresql"} {
+		t.Run(kind, func(t *testing.T) {
+			dsn := kinds[kind](t)
+			s := openTest(t, dsn)
+			apply(t, s, example()...)
+			var wg sync.WaitGroup
+			for w := range writers {
+				other := openTest(t, dsn)
+				wg.Go(func() {
+					for b := range batches {
+						name := fmt.Sprintf("s%d-%d", w, b)
+						err := other.Apply(t.Context(), []clusto.Op{entity_(name, "basicserver"), insert(name, "pxeboot-servers", 0),
+							bind(name, fmt.Sprintf("192.168.1.%d", 60+w*batches+b), "eth0")})
+						if err != nil {
+							t.Error(err)
+						}
+					}
+				})
+			}
+			wg.Wait()
+			const n = writers*batches + 1
+			for what, q := range map[string]string{
+				"addresses": `SELECT CAST(count(DISTINCT number) AS VARCHAR(20)) FROM entity_attrs WHERE "key" = 'ip' AND subkey IS NULL`,
+				"members":   `SELECT CAST(count(DISTINCT number) AS VARCHAR(20)) FROM entity_attrs WHERE "key" = '_contains' AND subkey IS NULL AND entity_id = (SELECT entity_id FROM entities WHERE name = 'pxeboot-servers')`,
+				"next":      `SELECT CAST(value AS VARCHAR(20)) FROM counters WHERE attr_key = 'ip'`,
+			} {
+				if got, err := s.list(t.Context(), q); err != nil || got[0] != fmt.Sprint(n) {
+					t.Errorf("%s: %v, want %d, %v", what, got, n, err)
+				}
+			}
+		})
 	}
 }

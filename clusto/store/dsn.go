@@ -95,7 +95,9 @@ const sqliteHeader = "SQLite format 3\x00"
 func (d dsn) checkFile() (writable bool, err error) {
 	f, err := os.OpenFile(d.file, os.O_RDWR, 0)
 	writable = err == nil
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, os.ErrNotExist) && d.readOnly {
+		return false, fmt.Errorf("open database %q: there is no such file, and it shall only be read: %w", d.file, clusto.ErrInvalid)
+	} else if errors.Is(err, os.ErrNotExist) {
 		return true, d.checkDir()
 	}
 	if err != nil {
