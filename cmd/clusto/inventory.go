@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/clusto/clusto-engine/clusto"
+	"github.com/clusto/clusto-engine/clusto/client"
+	"github.com/clusto/clusto-engine/clusto/store"
+)
+
+const defaultAPI = "http://127.0.0.1:9996"
+
+// inventory is what the commands need of one, be it a database or a
+// clusto-httpd. Errors wrap clusto's sentinels.
+type inventory interface {
+	Find(ctx context.Context, what string) ([]clusto.Host, error)
+	Apply(ctx context.Context, ops []clusto.Op) error
+}
+
+// choice are the flags that say which inventory is meant. Nil is not given: an
+// empty text is a mistake, as of a variable that is not set, and no default.
+type choice struct {
+	DB     *string `name:"db" xor:"inventory" placeholder:"DSN" help:"Use this database itself: FILE, sqlite:////FILE or postgresql://USER@HOST/NAME."`
+	APIURL *string `name:"api-url" xor:"inventory" placeholder:"URL" help:"Ask the clusto-httpd here (http://127.0.0.1:9996)."`
+}
+
+// String names the inventory in messages, without a password.
+func (c *choice) String() string {
+	if c.DB == nil {
+		return c.url()
+	}
+	if u, err := url.Parse(*c.DB); err == nil {
+		return u.Redacted()
+	}
+	return "the database"
+}
+
+func (c *choice) url() string {
+	if c.APIURL == nil {
+		return defaultAPI
+	}
+	return *c.APIURL
+}
+
+// open opens the inventory. A database that is only read is neither made nor
+// altered. Call done when through with it.
+func (c *choice) open(ctx context.Context, readOnly bool) (inv inventory, done func(), err error) {
+	if c.DB == nil {
+		cl, err := client.New(client.Config{URL: c.url(), Agent: "clusto"})
+		if err != nil {
+			return nil, nil, fmt.Errorf("--api-url: %w", err)
+		}
+		return cl, cl.Close, nil
+	}
+	dsn := *c.DB
+	if readOnly {
+		dsn = asReadOnly(dsn)
+	}
+	st, err := store.Open(ctx, dsn, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	return st, func() { _ = st.Close() }, nil
+}
+
+// asReadOnly adds ?mode=ro to the name of a SQLite file.
+func asReadOnly(dsn string) string {
+	scheme, file, found := strings.Cut(dsn, "://")
+	if !found {
+		scheme, file = "sqlite", dsn
+	}
+	if scheme != "sqlite" || file == "" || strings.Contains(file, ":memory:") || strings.Contains(file, "?") {
+		return dsn
+	}
+	return dsn + "?mode=ro"
+}
+
+// code tells what is wrong with what was asked for from what is wrong with the
+// inventory.
+func code(err error) int {
+	if errors.Is(err, clusto.ErrInvalid) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// advise adds to an error of the inventory itself what to do about it.
+func (c *choice) advise(err error) error {
+	switch {
+	case !errors.Is(err, clusto.ErrUnavailable) || errors.Is(err, context.Canceled):
+		return err
+	case c.DB == nil:
+		return fmt.Errorf("%w; start clusto-httpd there, or give --api-url or --db", err)
+	}
+	return fmt.Errorf("%w; check that --db names the database that is meant, and that it may be used", err)
+}
