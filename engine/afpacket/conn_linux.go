@@ -44,8 +44,8 @@ type conn struct {
 	rx     [engine.BatchSize]mmsghdr
 	rxIov  [engine.BatchSize]unix.Iovec
 	rxAux  [engine.BatchSize][controlLen / 8]uint64 // aligned as cmsghdr wants it
-	frames []byte // BatchSize slots of FrameSize
-	used   int    // slots of rx that the kernel wrote to
+	frames []byte                                   // BatchSize slots of FrameSize
+	used   int                                      // slots of rx that the kernel wrote to
 	recv   func(fd uintptr) bool
 	rxN    int
 	rxErr  unix.Errno

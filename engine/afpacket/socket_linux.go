@@ -25,8 +25,8 @@ type socket struct {
 
 	closed atomic.Bool // by the Group
 	broken atomic.Bool // a reader cannot read from it
-	mu     sync.Mutex // Stats resets what it reads
-	gone   bool       // conn may not be asked any more; guarded by mu
+	mu     sync.Mutex  // Stats resets what it reads
+	gone   bool        // conn may not be asked any more; guarded by mu
 }
 
 // openSocket opens a socket that takes every frame to the filter's liking. A

@@ -91,6 +91,18 @@ func (p *Probe) exchange(ctx context.Context, req []byte, match func(*engine.Pac
 	return engine.Packet{}, fmt.Errorf("storm: request of %d bytes, sent %d times: %w", len(req), len(schedule), ErrNoReply)
 }
 
+// Await waits for a frame that match takes, among those that came since the
+// last Exchange or ExpectSilence began. The error wraps ErrNoReply after wait.
+func (p *Probe) Await(ctx context.Context, match func(*engine.Packet) bool, wait time.Duration) (engine.Packet, error) {
+	alarm := time.NewTimer(wait)
+	defer alarm.Stop()
+	pkt, err := p.await(ctx, match, alarm.C)
+	if errors.Is(err, ErrNoReply) {
+		err = fmt.Errorf("storm: in %v: %w", wait, err)
+	}
+	return pkt, err
+}
+
 func (p *Probe) await(ctx context.Context, match func(*engine.Packet) bool, late <-chan time.Time) (engine.Packet, error) {
 	for {
 		select {

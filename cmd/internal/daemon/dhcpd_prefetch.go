@@ -1,0 +1,104 @@
+package daemon
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/clusto/clusto-engine/clusto"
+)
+
+// Pace of what goes on beside the answering.
+const (
+	networksEvery = time.Minute
+	retryLeast    = time.Second
+	retryMost     = 30 * time.Second
+)
+
+// prefetch is what is known of the inventory as a whole.
+type prefetch struct {
+	wanted chan struct{}
+	done   atomic.Bool // once, at least
+	hosts  atomic.Int64
+	took   atomic.Int64 // nanoseconds, the last time
+}
+
+// again asks for all hosts once more.
+func (p *prefetch) again() {
+	select {
+	case p.wanted <- struct{}{}:
+	default: // it is on its way already
+	}
+}
+
+// prefetch loads all hosts at the start, and when it is asked to, and keeps the
+// list of networks up to date.
+func (s *DHCPServer) prefetch(ctx context.Context) {
+	tick := time.NewTicker(networksEvery)
+	defer tick.Stop()
+	s.fill.again()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.fill.wanted:
+			s.prefetchAll(ctx)
+		case <-tick.C:
+			if err := s.loadNetworks(ctx); err != nil {
+				s.log.Debug("the networks could not be read again", "error", err)
+			}
+		}
+	}
+}
+
+// prefetchAll tries until it works; what the log says of the inventory's state
+// is said once.
+func (s *DHCPServer) prefetchAll(ctx context.Context) {
+	for wait := retryLeast; ; wait = min(2*wait, retryMost) {
+		err := s.loadAll(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		if wait == retryLeast {
+			s.log.Warn("all hosts could not be fetched beforehand; hosts are fetched as they ask, and this is tried again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (s *DHCPServer) loadNetworks(ctx context.Context) error {
+	networks, err := s.client.Networks(ctx)
+	if err != nil {
+		return err
+	}
+	s.server.SetSite(s.site(networks))
+	return nil
+}
+
+func (s *DHCPServer) loadAll(ctx context.Context) error {
+	start := time.Now()
+	if err := s.loadNetworks(ctx); err != nil {
+		return err
+	}
+	gen := s.hosts.Generation()
+	n, err := s.client.Hosts(ctx, func(h *clusto.Host) error {
+		s.hosts.PutAt(gen, h.MAC, s.prepare(h))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	took := time.Since(start)
+	s.fill.done.Store(true)
+	s.fill.hosts.Store(int64(n))
+	s.fill.took.Store(int64(took))
+	s.log.Info("all hosts are at hand", "hosts", n, "took", took.Round(time.Millisecond).String())
+	if n > s.cfg.CacheSize {
+		s.log.Warn("the inventory has more hosts than the cache holds; raise cache_size", "hosts", n, "cache_size", s.cfg.CacheSize)
+	}
+	return nil
+}
