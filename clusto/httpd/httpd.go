@@ -103,6 +103,8 @@ func (s *server) guard(next http.Handler) http.Handler {
 		began := time.Now()
 		rec := &recorder{ResponseWriter: w}
 		rec.Header().Set("X-Request-Id", id)
+		// The deadline of the connection's last answer is none of this one.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 		defer func() {
 			if p := recover(); p != nil {
 				s.panicked(rec, r, id, p)
@@ -126,24 +128,31 @@ func (s *server) panicked(w *recorder, r *http.Request, id string, p any) {
 	s.fail(w, r, http.StatusInternalServerError, "internal error, request id "+id)
 }
 
-// recorder notes what a handler answered.
+// recorder notes what a handler answered, and bounds the time in which the
+// client has to take it.
 type recorder struct {
 	http.ResponseWriter
 	status int
 	bytes  int64
 }
 
-func (r *recorder) WriteHeader(status int) {
-	if r.status == 0 {
-		r.status = status
+// begin is called with the status of every piece of an answer.
+func (r *recorder) begin(status int) {
+	if r.status != 0 {
+		return
 	}
+	r.status = status
+	// Not every writer has deadlines; those that lack them need none.
+	_ = http.NewResponseController(r.ResponseWriter).SetWriteDeadline(time.Now().Add(chunkTimeout))
+}
+
+func (r *recorder) WriteHeader(status int) {
+	r.begin(status)
 	r.ResponseWriter.WriteHeader(status)
 }
 
 func (r *recorder) Write(b []byte) (int, error) {
-	if r.status == 0 {
-		r.status = http.StatusOK
-	}
+	r.begin(http.StatusOK)
 	n, err := r.ResponseWriter.Write(b)
 	r.bytes += int64(n)
 	return n, err

@@ -15,6 +15,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/clusto/clusto-engine/clusto/httpd"
@@ -42,7 +43,17 @@ func originalStore(t *testing.T) *store.Store {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
+	files.Store(s, file)
 	return s
+}
+
+// files holds the file of each store.
+var files sync.Map
+
+func dbFile(t *testing.T, s *store.Store) string {
+	t.Helper()
+	file, _ := files.Load(s)
+	return file.(string)
 }
 
 // serve runs the handler on a real listener.

@@ -21,7 +21,8 @@ func (s *server) routeV2(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v2/version", s.getVersion)
 	mux.HandleFunc("GET /readyz", s.getReady)
 	mux.HandleFunc("/v2/", func(w http.ResponseWriter, r *http.Request) {
-		s.fail(w, r, http.StatusNotFound, "no such call: "+r.Method+" "+r.URL.Path)
+		// Not 404: a client whose URL is wrong must not take its hosts for unknown.
+		s.fail(w, r, http.StatusNotImplemented, "there is no call "+r.Method+" "+r.URL.Path+"; check the API URL")
 	})
 }
 
@@ -147,11 +148,13 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, status int, v an
 	_, _ = w.Write(append(b, '\n')) // a client that is gone needs no answer
 }
 
-// problem is the body of every error of /v2. Index is the operation of a batch
-// that could not be applied.
+// problem is the body of every error of /v2. NotFound marks a 404 that is the
+// inventory's own word, which no proxy or other server can give by accident.
+// Index is the operation of a batch that could not be applied.
 type problem struct {
-	Error string `json:"error"`
-	Index *int   `json:"index,omitempty"`
+	Error    string `json:"error"`
+	NotFound bool   `json:"not_found,omitempty"`
+	Index    *int   `json:"index,omitempty"`
 }
 
 func (s *server) fail(w http.ResponseWriter, r *http.Request, status int, msg string) {
@@ -161,7 +164,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, status int, msg st
 func (s *server) failErr(w http.ResponseWriter, r *http.Request, err error) {
 	st := status(err)
 	s.logFailure(r, st, err)
-	p := problem{Error: err.Error()}
+	p := problem{Error: err.Error(), NotFound: st == http.StatusNotFound}
 	var op *clusto.OpError
 	if errors.As(err, &op) {
 		p.Index = &op.Index
@@ -199,7 +202,6 @@ func (s *server) getHosts(w http.ResponseWriter, r *http.Request) {
 		}{true, n})
 	}
 	_ = out.flush()
-	_ = out.ctl.SetWriteDeadline(time.Time{}) // the connection may serve on
 }
 
 // stream writes lines of JSON in chunks.
@@ -231,7 +233,6 @@ func (s *stream) flush() error {
 		s.begun = true
 		s.w.Header().Set("Content-Type", "application/x-ndjson")
 	}
-	// Not every writer has deadlines; those that lack them need none.
 	_ = s.ctl.SetWriteDeadline(time.Now().Add(chunkTimeout))
 	if _, s.err = s.w.Write(s.buf); s.err == nil {
 		s.err = s.ctl.Flush()

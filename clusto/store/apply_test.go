@@ -249,8 +249,10 @@ func TestAppliesAtOnce(t *testing.T) {
 				wg.Go(func() {
 					for b := range batches {
 						name := fmt.Sprintf("s%d-%d", w, b)
-						err := other.Apply(t.Context(), []clusto.Op{entity_(name, "basicserver"), insert(name, "pxeboot-servers", 0),
-							bind(name, fmt.Sprintf("192.168.1.%d", 60+w*batches+b), "eth0")})
+						err := other.Apply(t.Context(), []clusto.Op{
+							entity_(name, "basicserver"), insert(name, "pxeboot-servers", 0),
+							bind(name, fmt.Sprintf("192.168.1.%d", 60+w*batches+b), "eth0"),
+						})
 						if err != nil {
 							t.Error(err)
 						}
