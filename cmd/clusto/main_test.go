@@ -36,7 +36,7 @@ func runClusto(t *testing.T, input string, args ...string) (r result) {
 	t.Helper()
 	var out, errs bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
-	cmd.Env = append(os.Environ(), asProgram+"=1")
+	cmd.Env = append(os.Environ(), asProgram+"=1", "GORACE=atexit_sleep_ms=0") // else a second each
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &errs
 	_ = cmd.Run() // the code tells
 	return result{out.String(), errs.String(), cmd.ProcessState.ExitCode()}

@@ -3,4 +3,4 @@
 package main
 
 // sampleSize is small here: the race detector slows SQLite down 27 times.
-const sampleSize = 40
+const sampleSize = 100
