@@ -1,0 +1,93 @@
+package httpd_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/clusto/clusto-engine/clusto"
+	"github.com/clusto/clusto-engine/clusto/httpd"
+)
+
+// TestSixCalls asks for a host as the original's DHCP daemon did.
+func TestSixCalls(t *testing.T) {
+	base := serve(t, originalStore(t), httpd.Config{})
+	query := url.QueryEscape(`[{"key": "port-nic-eth", "subkey": "mac", "number": 1, "value": "00:1e:c9:00:00:01"}]`)
+	for _, tt := range []struct{ method, path, want string }{
+		{"POST", "/query/get_entities?attrs=" + query, `["/server/s0001"]`},
+		{"GET", "/server/s0001/attrs?key=dhcp&subkey=enabled&merge_container_attrs=1", `{"attrs":[{"key":"dhcp","subkey":"enabled","number":null,"datatype":"int","value":1}]}`},
+		{"GET", "/server/s0001/attrs?key=ip&subkey=ipstring", `{"attrs":[{"key":"ip","subkey":"ipstring","number":6,"datatype":"string","value":"10.42.0.11"}]}`},
+		{"GET", "/query/get_ip_manager?ip=10.42.0.11", `"/resourcemanager/net-private0"`},
+		{"GET", "/resourcemanager/net-private0/attrs?subkey=property", `{"attrs":[
+			{"key":"baseip","subkey":"property","number":null,"datatype":"string","value":"10.42.0.0"},
+			{"key":"gateway","subkey":"property","number":null,"datatype":"string","value":"10.42.0.1"},
+			{"key":"netmask","subkey":"property","number":null,"datatype":"string","value":"255.255.255.0"}]}`},
+		{"GET", "/server/s0001/attrs?key=dhcp&subkey=domain&merge_container_attrs=1", `{"attrs":[
+			{"key":"dhcp","subkey":"domain","number":null,"datatype":"string","value":"example.org"},
+			{"key":"dhcp","subkey":"domain","number":null,"datatype":"string","value":"sv2.example.net"},
+			{"key":"dhcp","subkey":"domain","number":null,"datatype":"string","value":"production.example.org"}]}`},
+	} {
+		resp, got := do(t, tt.method, base+tt.path, "")
+		if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != jsonType {
+			t.Fatalf("%s: %s\n%s", tt.path, resp.Status, got)
+		}
+		sameJSON(t, got, []byte(tt.want), false)
+	}
+}
+
+// TestLegacyErrors names differences from the original: it answered 500, or
+// lost the query.
+func TestLegacyErrors(t *testing.T) {
+	base := serve(t, originalStore(t), httpd.Config{})
+	for _, tt := range []struct {
+		path   string
+		status int
+		says   string
+	}{
+		{"/server/nobody/attrs", 404, "404 Not Found\n"},
+		{"/server/s0001/attrs?number=x", 400, "no integer"},
+		{"/server/s0001/attrs?regex=1&key=(", 400, "no regular expression"},
+		{"/server/s0001/attrs?nosuch=1", 400, "nosuch"},
+		{"/server/s0001/attrs?callback=alert(1)//", 400, "no function name"},
+		{"/server/s0001/attrs?key=%3Cscript%3E&regex=1&value=(%3Cscript%3E", 400, "&lt;script&gt;"},
+		{"/query/get_by_name?name=s0001", 501, "not available here"},
+		{"/a/b/c/d", 404, "404 Not Found\n"},
+	} {
+		resp, got := do(t, http.MethodGet, base+tt.path, "")
+		if resp.StatusCode != tt.status || !strings.Contains(string(got), tt.says) {
+			t.Errorf("%s: %s\n%s", tt.path, resp.Status, got)
+		}
+	}
+	resp, _ := do(t, http.MethodGet, base+"/pool/s0001/attrs?key=ip&subkey=ipstring", "")
+	if to := resp.Header.Get("Location"); resp.StatusCode != http.StatusFound || to != base+"/server/s0001/attrs?key=ip&subkey=ipstring" {
+		t.Errorf("a wrong type: %s to %q", resp.Status, to)
+	}
+}
+
+// TestManagerWithoutBaseIP was every address's manager in the original, and so
+// made every other ambiguous.
+func TestManagerWithoutBaseIP(t *testing.T) {
+	s := originalStore(t)
+	base := serve(t, s, httpd.Config{})
+	if err := s.Apply(t.Context(), []clusto.Op{{Op: "entity", Name: "net-empty", Driver: "ipmanager"}}); err != nil {
+		t.Fatal(err)
+	}
+	_, got := do(t, http.MethodGet, base+"/query/get_ip_manager?ip=10.42.0.11", "")
+	sameJSON(t, got, []byte(`"/resourcemanager/net-private0"`), false)
+}
+
+// TestFormBody gives parameters in the body, and the same one in both places.
+func TestFormBody(t *testing.T) {
+	base := serve(t, originalStore(t), httpd.Config{})
+	resp, err := http.PostForm(base+"/query/get_entities?clusto_types=[%22server%22]", url.Values{"clusto_types": {`["rack"]`}}) //nolint:noctx // local
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var got []string
+	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil || len(got) == 0 || !strings.HasPrefix(got[0], "/rack/") {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
