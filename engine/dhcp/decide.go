@@ -26,6 +26,7 @@ type Decision struct {
 	Source  [4]byte           // IP source of the reply
 	Server  [4]byte           // option 54
 	Reason  string            // of a NAK: option 56
+	boot    boot              // of a Reply
 }
 
 // Reasons of a NAK, for option 56.
@@ -44,11 +45,14 @@ func Decide(r *Request, p *Prepared, fresh bool, site *Site) Decision {
 	d := choose(r, p, site)
 	d.identify(r, p, site)
 	switch {
-	case d.Source == [4]byte{}:
-		d.Verdict = engine.NoServerID
 	case r.forAnother(&d):
 		d.Verdict = engine.OtherServer
-	case d.Verdict == engine.Nak && (!fresh || r.firmware() && !site.NakPXE):
+	case d.Verdict != engine.Reply && d.Verdict != engine.Nak:
+	case d.Source == [4]byte{}:
+		d.Verdict = engine.NoServerID
+	case d.Verdict == engine.Reply:
+		d.boot = p.boot(r)
+	case !fresh || r.firmware() && !site.NakPXE:
 		d.Verdict = engine.NakWithheld
 	}
 	return d

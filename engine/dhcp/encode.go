@@ -48,14 +48,14 @@ func itemsOf(k kind, v clusto.Value) ([]string, error) {
 		return jsonItems(v.Str)
 	case k.list():
 		return strings.FieldsFunc(v.Text(), func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\t' }), nil
-	case k == kindText || k == kindOpaque:
+	case k == kindText || k == kindOpaque || k == kindServer:
 		return []string{v.Text()}, nil
 	}
 	return []string{strings.TrimSpace(v.Text())}, nil
 }
 
 func relationItems(k kind, v clusto.Value) ([]string, error) {
-	if k != kindAddr && k != kindAddrs {
+	if k != kindAddr && k != kindAddrs && (k != kindServer || len(v.Addrs) == 0) {
 		return []string{v.Str[strings.LastIndexByte(v.Str, '/')+1:]}, nil
 	}
 	var items []string
@@ -65,7 +65,7 @@ func relationItems(k kind, v clusto.Value) ([]string, error) {
 	if len(items) == 0 {
 		return nil, fmt.Errorf("%s has no address", v.Str)
 	}
-	if k == kindAddr {
+	if !k.list() {
 		items = items[:1]
 	}
 	return items, nil
@@ -128,7 +128,7 @@ func appendItems(out []byte, k kind, items []string) ([]byte, error) {
 
 func appendItem(out []byte, k kind, s string) ([]byte, error) {
 	switch k {
-	case kindText:
+	case kindText, kindServer:
 		return append(out, s...), nil
 	case kindOpaque:
 		return appendOpaque(out, s)

@@ -9,9 +9,13 @@ import (
 	"github.com/clusto/clusto-engine/engine"
 )
 
-// sweepEvery is how often parked frames are looked through for those whose
-// time is up.
-const sweepEvery = 50 * time.Millisecond
+const (
+	// sweepEvery is how often parked frames are looked through for those whose
+	// time is up.
+	sweepEvery = 50 * time.Millisecond
+	// grace is how long the loads on their way at the end have.
+	grace = 500 * time.Millisecond
+)
 
 // Sender sends one frame on an interface. Each of the filler's goroutines
 // calls it, so it has to be safe for that.
@@ -23,16 +27,20 @@ type Sender interface {
 // what the handlers could not. Then it gives the loads that are on their way
 // half a second, so that a shutdown loses little, and returns.
 func (s *Server) Run(ctx context.Context, out Sender) {
-	report, stop := context.WithCancel(context.WithoutCancel(ctx))
+	last, stop := context.WithCancel(context.WithoutCancel(ctx)) // outlives ctx by the grace
+	defer stop()
+	context.AfterFunc(ctx, func() { time.AfterFunc(grace, stop) })
 	var filler, rest sync.WaitGroup
+	report, done := context.WithCancel(context.WithoutCancel(ctx))
 	rest.Go(func() { s.report.run(report) })
 	for range s.cfg.Loads {
-		filler.Go(func() { s.newFiller(out).load(ctx) })
+		filler.Go(func() { s.newFiller(out).load(ctx, last) })
 	}
 	filler.Go(func() { s.newFiller(out).sweep(ctx) })
 	filler.Go(func() { s.prober(ctx) })
 	filler.Wait()
-	stop()
+	s.drop(time.Now().Add(time.Hour))
+	done()
 	rest.Wait()
 }
 
@@ -52,8 +60,9 @@ func (s *Server) newFiller(out Sender) *filler {
 	}
 }
 
-// load fetches the host of one parked frame after the other.
-func (f *filler) load(ctx context.Context) {
+// load fetches the host of one parked frame after the other, until ctx is over.
+// The load that is on its way then has until last is over too.
+func (f *filler) load(ctx, last context.Context) {
 	for {
 		mac, ok := f.s.cfg.Lot.Next(ctx)
 		if !ok {
@@ -63,7 +72,7 @@ func (f *filler) load(ctx context.Context) {
 		if !ok {
 			return
 		}
-		f.one(ctx, mac)
+		f.one(last, mac)
 		leave()
 	}
 }
@@ -84,8 +93,11 @@ func (f *filler) one(ctx context.Context, mac clusto.MAC) {
 func (s *Server) fetch(ctx context.Context, mac clusto.MAC) (*Prepared, State, error) {
 	start := time.Now()
 	late := time.AfterFunc(s.cfg.Slow, func() { s.health.overdue(mac) })
-	p, state, err := s.cfg.Hosts.Fetch(context.WithoutCancel(ctx), mac)
+	p, state, err := s.cfg.Hosts.Fetch(ctx, mac)
 	late.Stop()
+	if ctx.Err() != nil {
+		return p, state, err // that says nothing of the inventory
+	}
 	if failing := s.health.ended(mac, time.Since(start), err); err != nil && !failing {
 		s.tell(event{verdict: engine.InventoryDown, mac: mac, err: err})
 	}
@@ -133,7 +145,6 @@ func (f *filler) sweep(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			f.s.drop(time.Now().Add(time.Hour))
 			return
 		case now := <-tick.C:
 			macs = f.overdue(macs[:0], now)

@@ -20,47 +20,45 @@ type fitter struct {
 	limit int // len(dst) may reach this, with END and the echoes still to come
 	done  [256]bool
 
-	overload    bool // file and sname are free for options
-	file, sname [fileRoom + 1]byte
-	nfile       int
-	nsname      int
-	dropped     int
+	inFile, inSName bool // these fields are free for options
+	file            [fileRoom + 1]byte
+	sname           [snameRoom + 1]byte
+	nfile, nsname   int
+	dropped         int
 }
 
-// appendFitted appends the options that fit, after dst's fixed header: the
+// appendFitted appends the message with the options that fit into room: the
 // indispensable ones (53, 54, 51, 1, 61, 82) always, the others in the order of
 // the client's parameter request list, then the rest; what the message has no
 // room for goes into file and sname where they are free, else it is dropped
-// and counted. dropped is -1 if the indispensable ones alone are too long.
-func appendFitted(dst []byte, r *Request, p *Prepared, d *Decision, limit int) (out []byte, dropped int) {
-	msg := len(dst)
-	dst = appendHeader(dst, r, p, d)
+// and counted. dropped is -1, and nothing appended, if the indispensable ones
+// alone are too long.
+func appendFitted(dst []byte, r *Request, p *Prepared, d *Decision, room int) (out []byte, dropped int) {
 	if d.Verdict == engine.Nak {
-		return appendShortNak(dst, r, d, limit)
+		return appendShortNak(dst, r, d, room)
 	}
-	f := fitter{dst: dst}
-	f.limit = limit - len(appendEchoes(dst, r, p)) + len(dst)
+	msg := len(dst)
+	f := fitter{dst: appendHeader(dst, r, d), limit: msg + room - r.echoLen(d)}
 	f.mandatory(r, p, d)
 	if len(f.dst) > f.limit {
 		return dst, -1
 	}
-	free := !r.firmware() && r.Type != 0 && p.file.Value() == ""
-	if f.overload = free && len(f.dst)+overloadLen <= f.limit; f.overload {
+	if !r.firmware() && r.Type != 0 && len(f.dst)+overloadLen <= f.limit {
+		f.inFile, f.inSName = d.boot.file.Value() == "", true
 		f.limit -= overloadLen
 	}
 	f.options(r, p, d)
 	f.close(msg)
-	return appendEchoes(f.dst, r, p), f.dropped
+	return appendEchoes(f.dst, r, d), f.dropped
 }
 
 // appendShortNak gives a NAK without its reason.
-func appendShortNak(dst []byte, r *Request, d *Decision, limit int) ([]byte, int) {
-	dst = appendIdentity(dst, d)
-	dst = appendClientID(dst, r)
-	if dst = appendEnd(dst, r); len(dst) > limit {
+func appendShortNak(dst []byte, r *Request, d *Decision, room int) ([]byte, int) {
+	if headerLen+identityLen+r.endLen() > room {
 		return dst, -1
 	}
-	return dst, 1
+	dst = appendIdentity(appendHeader(dst, r, d), d)
+	return appendEnd(appendClientID(dst, r), r), 1
 }
 
 func (f *fitter) mandatory(r *Request, p *Prepared, d *Decision) {
@@ -80,7 +78,7 @@ func (f *fitter) options(r *Request, p *Prepared, d *Decision) {
 	}
 	f.byCode(dhcp4.OptRenewal, p, d)
 	f.byCode(dhcp4.OptRebinding, p, d)
-	for _, opts := range [...]string{d.Binding.opts.Value(), p.body.Value()} {
+	for _, opts := range [...]string{d.Binding.opts.Value(), p.body.Value(), d.boot.opts.Value()} {
 		for opts != "" {
 			code, one := first(opts)
 			f.place(code, one)
@@ -98,12 +96,10 @@ func (f *fitter) byCode(code byte, p *Prepared, d *Decision) {
 		f.placeTime(code, p.t2)
 		return
 	}
-	one := find(d.Binding.opts.Value(), code)
-	if one == "" {
-		one = find(p.body.Value(), code)
-	}
-	if one != "" {
-		f.place(code, one)
+	for _, opts := range [...]string{d.Binding.opts.Value(), p.body.Value(), d.boot.opts.Value()} {
+		if one := find(opts, code); one != "" {
+			f.place(code, one)
+		}
 	}
 }
 
@@ -116,9 +112,9 @@ func (f *fitter) place(code byte, opt string) {
 	switch {
 	case len(f.dst)+len(opt) <= f.limit:
 		f.dst = append(f.dst, opt...)
-	case f.overload && f.nfile+len(opt) <= fileRoom:
+	case f.inFile && f.nfile+len(opt) <= fileRoom:
 		f.nfile += copy(f.file[f.nfile:], opt)
-	case f.overload && f.nsname+len(opt) <= snameRoom:
+	case f.inSName && f.nsname+len(opt) <= snameRoom:
 		f.nsname += copy(f.sname[f.nsname:], opt)
 	default:
 		f.dropped++

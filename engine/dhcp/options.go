@@ -22,6 +22,7 @@ const (
 	kindDomains // domain names in DNS encoding (RFC 1035), not compressed
 	kindHost    // a legal host name
 	kindMagic   // f1 00 74 7e (RFC 5071), whatever the value
+	kindServer  // text; of a relation, the first address of its entity
 )
 
 // list reports whether several attributes of one name make one option.
@@ -44,7 +45,7 @@ var optionKinds = [256]kind{
 	30: kindFlag, 31: kindFlag, 32: kindAddr, 33: kindAddrPairs, 34: kindFlag, 35: kindUint32,
 	36: kindFlag, 37: kindUint8, 38: kindUint32, 39: kindFlag, 41: kindAddrs, 42: kindAddrs,
 	43: kindOpaque, 44: kindAddrs, 45: kindAddrs, 46: kindUint8, 48: kindAddrs, 49: kindAddrs,
-	51: kindUint32, 54: kindAddr, 58: kindUint32, 59: kindUint32, 65: kindAddrs, 68: kindAddrs,
+	51: kindUint32, 54: kindAddr, 58: kindUint32, 59: kindUint32, 65: kindAddrs, 66: kindServer, 68: kindAddrs,
 	69: kindAddrs, 70: kindAddrs, 71: kindAddrs, 72: kindAddrs, 73: kindAddrs, 74: kindAddrs,
 	75: kindAddrs, 76: kindAddrs, 77: kindOpaque, 78: kindOpaque, 79: kindOpaque, 81: kindOpaque,
 	85: kindAddrs, 88: kindDomains, 89: kindAddrs, 91: kindUint32, 92: kindAddrs, 93: kindUint16s,
@@ -106,8 +107,17 @@ var refused = map[byte]string{
 }
 
 // optionCode finds the code of an attribute's subkey: extra names first, then
-// the built-in ones.
-func optionCode(extra map[string]byte, name string) (code byte, ok bool) {
+// the built-in ones; as it stands, then without its qualifier, which by gives.
+func optionCode(extra map[string]byte, name string) (code byte, by string, ok bool) {
+	if code, ok = codeOf(extra, name); ok {
+		return code, "", true
+	}
+	name, by = cutQualifier(name)
+	code, ok = codeOf(extra, name)
+	return code, by, ok && by != ""
+}
+
+func codeOf(extra map[string]byte, name string) (code byte, ok bool) {
 	if code, ok = extra[name]; !ok {
 		code, ok = optionCodes[name]
 	}

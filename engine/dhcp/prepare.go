@@ -74,6 +74,7 @@ type builder struct {
 	opts     [256][]byte // encoded, by code
 	names    [256]string // the attribute that set it
 	dist     [256]int    // and how far from the host it is
+	byClient []qualified
 	magic    bool
 	warnings []Warning
 }
@@ -87,10 +88,10 @@ func (b *builder) warn(entity, attribute, format string, args ...any) {
 func (b *builder) build() {
 	b.options()
 	b.hostname()
-	b.bootServer()
 	b.times()
 	b.takeServerID()
 	b.bind()
+	b.boots()
 	b.body()
 }
 
@@ -102,7 +103,7 @@ func (b *builder) options() {
 		for n < len(attrs) && attrs[n].Sub() == attrs[0].Sub() {
 			n++
 		}
-		b.option(attrs[0].Sub(), attrs[:n])
+		b.attribute(attrs[0].Sub(), attrs[:n])
 		attrs = attrs[n:]
 	}
 	if b.magic {
@@ -110,10 +111,10 @@ func (b *builder) options() {
 	}
 }
 
-func (b *builder) option(name string, attrs []clusto.Attr) {
+func (b *builder) attribute(name string, attrs []clusto.Attr) {
 	b.magic = b.magic || pxelinux(name)
 	at := attrs[len(attrs)-1].Origin
-	code, ok := optionCode(b.cfg.Extra, name)
+	code, by, ok := optionCode(b.cfg.Extra, name)
 	if !ok {
 		b.warn(at, name, "unknown option; give it a code in extra_options or rename it")
 		return
@@ -122,16 +123,30 @@ func (b *builder) option(name string, attrs []clusto.Attr) {
 		b.warn(at, name, "option %d may not be set: %s", code, why)
 		return
 	}
+	if by != "" && forAll(code) {
+		b.warn(at, name, "option %d is the same for all clients of a host: leave out -%s", code, by)
+		return
+	}
 	val, err := encode(optionKinds[code], attrs)
 	if err != nil {
 		b.warn(at, name, "option %d left out: %v", code, err)
 		return
 	}
-	dist := attrs[0].Distance
-	if b.opts[code] != nil && dist >= b.dist[code] { // two names of one code
+	if code == dhcp4.OptBootFile && len(val) > maxFile {
+		b.warn(at, name, "%d bytes do not fit the file field, which takes %d; it goes into option 67 alone", len(val), maxFile)
+	}
+	b.set(qualified{code, by, attrs[0].Distance, val}, name)
+}
+
+// set keeps an option. Of two names of one option the nearer one holds.
+func (b *builder) set(q qualified, name string) {
+	if q.by != "" {
+		b.qualify(q)
 		return
 	}
-	b.opts[code], b.names[code], b.dist[code] = val, name, dist
+	if b.opts[q.code] == nil || q.dist < b.dist[q.code] {
+		b.opts[q.code], b.names[q.code], b.dist[q.code] = q.val, name, q.dist
+	}
 }
 
 // hostname falls back to the entity's name, if that is a legal one.
@@ -144,20 +159,6 @@ func (b *builder) hostname() {
 		return
 	}
 	b.opts[dhcp4.OptHostname] = []byte(b.host.Hostname)
-}
-
-// bootServer fills siaddr and file for the firmware that reads no options. A
-// server given by name is never resolved: it goes into option 66 alone.
-func (b *builder) bootServer() {
-	if a, err := netip.ParseAddr(string(b.opts[66])); err == nil && a.Is4() {
-		b.p.siaddr = a.As4()
-	}
-	b.p.file = unique.Make("")
-	if f := b.opts[67]; len(f) > maxFile {
-		b.warn(b.host.Path(), b.names[67], "%d bytes do not fit the file field, which takes %d; it goes into option 67 alone", len(f), maxFile)
-	} else {
-		b.p.file = unique.Make(string(f))
-	}
 }
 
 // times keeps T1 < T2 < lease, whatever the attributes say (RFC 2131 section 4.4.5).
@@ -267,12 +268,6 @@ func (b *builder) body() {
 		if val != nil {
 			body = dhcp4.AppendOption(body, byte(code), val)
 		}
-	}
-	if b.opts[dhcp4.OptVendorClass] != nil {
-		b.p.flags |= hasVendorClass
-	}
-	if b.opts[dhcp4.OptUUID] != nil {
-		b.p.flags |= hasUUID
 	}
 	b.p.body = unique.Make(string(body))
 }

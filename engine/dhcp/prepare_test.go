@@ -40,7 +40,7 @@ func TestOptionTypes(t *testing.T) {
 		{"NTP_server", "10.0.0.1, 10.0.0.2", 42, "0a0000010a000002"},
 		{"NTP_server", jsonValue(`["10.0.0.1","10.0.0.2"]`), 42, "0a0000010a000002"},
 		{"NTP_server", tftp, 42, "0a2a00070a2a0008"},
-		{"tftp_server", tftp, 66, hex.EncodeToString([]byte("tftp1"))},
+		{"tftp_server", tftp, 66, hex.EncodeToString([]byte("10.42.0.7"))},
 		{"static-routes", "10.0.0.1,10.0.0.2", 33, "0a0000010a000002"},
 		{"static-routes", jsonValue(`[["10.0.0.1","10.0.0.2"]]`), 33, "0a0000010a000002"},
 		{"classless_static_routes", "10.0.0.0/8:192.168.1.1", 121, "080ac0a80101"},
@@ -199,12 +199,22 @@ func TestTimes(t *testing.T) {
 	}
 }
 
+func siaddr(p *Prepared) [4]byte { return p.boots.Value()[0][0].siaddr }
+
 func TestSiaddr(t *testing.T) {
-	if p := prepared(t, testHost(attr("tftp_server", "tftp.example.org"))); p.siaddr != [4]byte{} || string(p.option(66)) != "tftp.example.org" {
-		t.Errorf("a server by name: siaddr %v, option 66 %q; want none, and the name", p.siaddr, p.option(66))
+	if p := prepared(t, testHost(attr("tftp_server", "tftp.example.org"))); siaddr(p) != [4]byte{} || string(p.option(66)) != "tftp.example.org" {
+		t.Errorf("a server by name: siaddr %v, option 66 %q; want none, and the name", siaddr(p), p.option(66))
 	}
-	if p := prepared(t, testHost()); p.siaddr != [4]byte{} {
-		t.Errorf("no server: siaddr %v", p.siaddr)
+	if p := prepared(t, testHost()); siaddr(p) != [4]byte{} {
+		t.Errorf("no server: siaddr %v", siaddr(p))
+	}
+	relation := clusto.Value{Type: clusto.Relation, Str: "/server/tftp1"}
+	if p := prepared(t, testHost(attr("tftp_server", relation))); siaddr(p) != [4]byte{} || string(p.option(66)) != "tftp1" {
+		t.Errorf("an entity without address: siaddr %v, option 66 %q; want none, and its name", siaddr(p), p.option(66))
+	}
+	relation.Addrs = []netip.Addr{netip.MustParseAddr("10.42.0.7")}
+	if p := prepared(t, testHost(attr("tftp_server", relation))); siaddr(p) != ip4("10.42.0.7") {
+		t.Errorf("an entity with an address: siaddr %v", siaddr(p))
 	}
 }
 
@@ -215,7 +225,8 @@ func TestEligibleAddresses(t *testing.T) {
 	h := testHost()
 	h.Addresses = []clusto.Address{
 		addr("203.0.113.5", ""), addr("10.42.0.20", ""), addr("10.42.0.9", "eth1"), addr("192.168.1.1", "eth0"),
-		addr("10.42.0.200", "ipmi0"), addr("8.8.8.8", "eth0"), addr("10.42.0.20", ""), {IP: netip.MustParseAddr("2001:db8::1")},
+		addr("10.42.0.200", "ipmi0"), addr("8.8.8.8", "eth0"), addr("10.42.0.20", ""),
+		{IP: netip.MustParseAddr("2001:db8::1")},
 	}
 	h.OSPort = "eth0"
 	list := func(h *clusto.Host) (s []string) {

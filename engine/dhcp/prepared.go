@@ -19,27 +19,21 @@ type Prepared struct {
 	// Verdict is Reply when the host may be answered, else why it may not:
 	// Disabled, Ambiguous or NoAddress.
 	Verdict engine.Verdict
-	flags   uint8
-	lease   uint32 // seconds (option 51)
-	t1      uint32 // seconds (58), below t2
-	t2      uint32 // seconds (59), below lease
-	siaddr  [4]byte
-	server  [4]byte               // the host's own server id; zero if it has none
-	name    string                // "/server/s0001", for the log
-	why     string                // for the log, when it may not be answered
-	file    unique.Handle[string] // at most 127 bytes
+	byClass bool    // what it boots goes by the client
+	server  [4]byte // the host's own server id; zero if it has none
+	lease   uint32  // seconds (option 51)
+	t1      uint32  // seconds (58), below t2
+	t2      uint32  // seconds (59), below lease
+	name    string  // "/server/s0001", for the log
+	why     string  // for the log, when it may not be answered
 
 	bindings []binding // the eligible addresses, best first
-	// body holds all other options, encoded, by ascending code. Hosts of one
-	// pool mostly have the same one: equal bodies share their memory.
-	body unique.Handle[string]
+	// body holds the options that all its clients get, encoded, by ascending
+	// code; boots, what goes by the client. Hosts of one pool mostly have the
+	// same ones: equal ones share their memory.
+	body  unique.Handle[string]
+	boots unique.Handle[boots]
 }
-
-// What the body holds that a request may bring too.
-const (
-	hasVendorClass = 1 << iota // 60
-	hasUUID                    // 97
-)
 
 // binding is one address of a host.
 type binding struct {
@@ -91,13 +85,17 @@ func eligible(h *clusto.Host, ipmiOSPort string) []clusto.Address {
 	}
 	slices.SortFunc(out, func(a, b clusto.Address) int {
 		return cmp.Or(
-			cmp.Compare(rank(a.OSPort != h.OSPort), rank(b.OSPort != h.OSPort)),
+			cmp.Compare(rank(elsewhere(a, h)), rank(elsewhere(b, h))),
 			cmp.Compare(rank(!a.IP.IsPrivate()), rank(!b.IP.IsPrivate())),
 			a.IP.Compare(b.IP),
 		)
 	})
 	return slices.CompactFunc(out, func(a, b clusto.Address) bool { return a.IP == b.IP })
 }
+
+// elsewhere reports whether an address belongs to another interface than the
+// one that the port is said to be.
+func elsewhere(a clusto.Address, h *clusto.Host) bool { return h.OSPort != "" && a.OSPort != h.OSPort }
 
 func rank(later bool) int {
 	if later {

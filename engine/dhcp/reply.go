@@ -24,21 +24,68 @@ func appendReply(dst []byte, r *Request, p *Prepared, d *Decision) (out []byte, 
 	h := r.frameHeader(d)
 	dst = h.AppendTo(dst)
 	msg := len(dst)
-	dst = appendHeader(dst, r, p, d)
-	limit := msg + r.room()
-	if d.Verdict == engine.Nak {
-		dst = appendNak(dst, r, d)
-	} else {
-		dst = appendOptions(dst, r, p, d)
-	}
-	if len(dst) > limit {
-		if dst, dropped = appendFitted(dst[:msg], r, p, d, limit); dropped < 0 {
-			return dst[:start], dropped
-		}
+	if room := r.room(); fullLen(r, p, d) <= room {
+		dst = appendFull(dst, r, p, d)
+	} else if dst, dropped = appendFitted(dst, r, p, d, room); dropped < 0 {
+		return dst[:start], dropped
 	}
 	dst = dhcp4.Pad(dst, msg, minMessage)
 	h.Finish(dst[start:])
 	return dst, dropped
+}
+
+// fullLen is the length of the message with all its options, without padding.
+// It is known beforehand so that a client whose echoes are long cannot make
+// the reply outgrow its slot.
+func fullLen(r *Request, p *Prepared, d *Decision) int {
+	n := headerLen
+	if d.Type != 0 {
+		n += identityLen
+	}
+	if d.Verdict == engine.Nak {
+		return n + optLen(len(d.Reason)) + r.endLen()
+	}
+	if d.leased(r) {
+		n += timesLen
+	}
+	return n + len(d.Binding.opts.Value()) + len(p.body.Value()) + len(d.boot.opts.Value()) + r.echoLen(d)
+}
+
+// Lengths of parts of a message.
+const (
+	headerLen   = 240
+	identityLen = 3 + 6
+	timesLen    = 3 * 6
+)
+
+// optLen is the length of an option with n bytes of value.
+func optLen(n int) int { return n + 2*max(1, (n+254)/255) }
+
+// echoLen is the length of what appendEchoes appends, endLen that of appendEnd
+// and the client-id before it.
+func (r *Request) echoLen(d *Decision) int {
+	n := r.endLen()
+	if r.echoesClass(d) {
+		n += optLen(len(httpClass))
+	}
+	if r.echoesUUID(d) {
+		n += optLen(len(r.uuid))
+	}
+	if r.subnetSet {
+		n += optLen(4)
+	}
+	return n
+}
+
+func (r *Request) endLen() int {
+	n := 1
+	if r.clientID != nil {
+		n += optLen(len(r.clientID))
+	}
+	if r.agent != nil {
+		n += optLen(len(r.agent))
+	}
+	return n
 }
 
 // room is how long the message may be: what the client takes, what the
@@ -53,7 +100,7 @@ func (r *Request) room() int {
 }
 
 // appendHeader appends the fixed part (RFC 2131 section 4.3.1, table 3).
-func appendHeader(dst []byte, r *Request, p *Prepared, d *Decision) []byte {
+func appendHeader(dst []byte, r *Request, d *Decision) []byte {
 	h := dhcp4.Header{
 		Op: dhcp4.OpReply, HType: dhcp4.HTypeEthernet, HLen: 6, XID: r.Msg.XID(),
 		Flags: r.Msg.Flags(), GIAddr: r.Msg.GIAddr(), CHAddr: r.Msg.CHAddr(),
@@ -70,12 +117,18 @@ func appendHeader(dst []byte, r *Request, p *Prepared, d *Decision) []byte {
 	if r.Type != dhcp4.Inform {
 		h.YIAddr = d.Binding.yiaddr()
 	}
-	h.SIAddr, h.File = p.siaddr, p.file.Value()
+	h.SIAddr, h.File = d.boot.siaddr, d.boot.file.Value()
 	return dhcp4.AppendHeader(dst, &h)
 }
 
-func appendOptions(dst []byte, r *Request, p *Prepared, d *Decision) []byte {
+// appendFull appends the whole message.
+func appendFull(dst []byte, r *Request, p *Prepared, d *Decision) []byte {
+	dst = appendHeader(dst, r, d)
 	dst = appendIdentity(dst, d)
+	if d.Verdict == engine.Nak { // 53, 54, 56, 61 and 82: no more is allowed
+		dst = dhcp4.AppendOptionString(dst, dhcp4.OptMessage, d.Reason)
+		return appendEnd(appendClientID(dst, r), r)
+	}
 	if d.leased(r) {
 		dst = dhcp4.AppendUint32(dst, dhcp4.OptLeaseTime, p.lease)
 		dst = dhcp4.AppendUint32(dst, dhcp4.OptRenewal, p.t1)
@@ -83,19 +136,12 @@ func appendOptions(dst []byte, r *Request, p *Prepared, d *Decision) []byte {
 	}
 	dst = append(dst, d.Binding.opts.Value()...)
 	dst = append(dst, p.body.Value()...)
-	return appendEchoes(dst, r, p)
+	dst = append(dst, d.boot.opts.Value()...)
+	return appendEchoes(dst, r, d)
 }
 
 // leased reports whether the answer gives a lease: not to INFORM, nor to BOOTP.
 func (d *Decision) leased(r *Request) bool { return d.Type != 0 && r.Type != dhcp4.Inform }
-
-// appendNak appends what a NAK may hold: 53, 54, 56, 61 and 82.
-func appendNak(dst []byte, r *Request, d *Decision) []byte {
-	dst = appendIdentity(dst, d)
-	dst = dhcp4.AppendOptionString(dst, dhcp4.OptMessage, d.Reason)
-	dst = appendClientID(dst, r)
-	return appendEnd(dst, r)
-}
 
 func appendIdentity(dst []byte, d *Decision) []byte {
 	if d.Type == 0 {
@@ -105,14 +151,24 @@ func appendIdentity(dst []byte, d *Decision) []byte {
 	return dhcp4.AppendAddr(dst, dhcp4.OptServerID, d.Server)
 }
 
+const httpClass = "HTTPClient"
+
+// echoesClass: what boots by HTTP wants its class back (UEFI, HTTP Boot),
+// unless the host sets one.
+func (r *Request) echoesClass(d *Decision) bool {
+	return r.httpBoot() && d.boot.flags&hasVendorClass == 0
+}
+
+func (r *Request) echoesUUID(d *Decision) bool { return r.uuid != nil && d.boot.flags&hasUUID == 0 }
+
 // appendEchoes appends what the client gets back of its own: 60 of an HTTP
-// boot, client-id (RFC 6842), machine id (RFC 4578), subnet selection (RFC
+// boot, machine id (RFC 4578), client-id (RFC 6842), subnet selection (RFC
 // 3011), and the relay's option last (RFC 3046 section 2.2).
-func appendEchoes(dst []byte, r *Request, p *Prepared) []byte {
-	if r.httpBoot() && p.flags&hasVendorClass == 0 {
-		dst = dhcp4.AppendOptionString(dst, dhcp4.OptVendorClass, "HTTPClient")
+func appendEchoes(dst []byte, r *Request, d *Decision) []byte {
+	if r.echoesClass(d) {
+		dst = dhcp4.AppendOptionString(dst, dhcp4.OptVendorClass, httpClass)
 	}
-	if r.uuid != nil && p.flags&hasUUID == 0 {
+	if r.echoesUUID(d) {
 		dst = dhcp4.AppendOption(dst, dhcp4.OptUUID, r.uuid)
 	}
 	dst = appendClientID(dst, r)

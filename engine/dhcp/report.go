@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/clusto/clusto-engine/clusto"
@@ -20,7 +21,7 @@ type event struct {
 	vlan                              uint16
 	dropped                           int
 	network, relay, requested, ciaddr uint32
-	link                              string
+	link                              *engine.Link
 	host                              *Prepared
 	err                               error // of a load
 }
@@ -77,10 +78,11 @@ func (r *reporter) take(e *event, now time.Time) {
 		}
 		r.window, r.lines, r.held = now, 0, 0
 	}
-	if r.lines++; r.lines > linesPerSec {
+	if r.lines++; r.lines > linesPerSec { // not remembered: its time may come
 		r.held++
 		return
 	}
+	r.remember(seenKey{e.mac, e.verdict}, now)
 	r.log.LogAttrs(context.Background(), level(e.verdict), e.text(), e.attrs()...)
 }
 
@@ -90,11 +92,14 @@ func (r *reporter) repeated(k seenKey, now time.Time) bool {
 			return true
 		}
 	}
+	return false
+}
+
+func (r *reporter) remember(k seenKey, now time.Time) {
 	if len(r.seen) >= rememberMACs {
 		r.seen, r.older = make(map[seenKey]time.Time), r.seen
 	}
 	r.seen[k] = now
-	return false
 }
 
 func level(v engine.Verdict) slog.Level {
@@ -143,8 +148,11 @@ func (e *event) attrs() []slog.Attr {
 	attrs := []slog.Attr{
 		slog.String("verdict", e.verdict.String()), slog.String("mac", e.mac.String()),
 	}
-	if e.link != "" {
-		attrs = append(attrs, slog.String("interface", e.link), slog.String("message", e.message()))
+	if e.link != nil {
+		attrs = append(attrs, slog.String("interface", e.link.Name), slog.String("message", e.message()))
+	}
+	if e.verdict == engine.NoAddress && e.link != nil && e.network == 0 { // its networks are the request's
+		attrs = append(attrs, slog.String("network", networks(e.link.AddrsOn(e.vlan))))
 	}
 	if e.err != nil {
 		attrs = append(attrs, slog.Any("error", e.err))
@@ -170,6 +178,14 @@ func (e *event) attrs() []slog.Attr {
 		}
 	}
 	return attrs
+}
+
+func networks(addrs []netip.Prefix) string {
+	var s []string
+	for _, p := range addrs {
+		s = append(s, p.Masked().String())
+	}
+	return strings.Join(s, " ")
 }
 
 func (e *event) message() string {

@@ -102,7 +102,9 @@ type Handler struct {
 }
 
 // Handle is the hot path: parse, look up, decide, append. A host that is not
-// at hand is parked; the filler answers it through the same answer.
+// at hand is parked; the filler answers it through the same answer. What is
+// stale waits for better, but not where the inventory is in trouble or the Lot
+// is full.
 func (h *Handler) Handle(dst []byte, p *engine.Packet) ([]byte, engine.Verdict) {
 	if v := h.req.Parse(p); v != engine.None {
 		return dst, v
@@ -115,10 +117,16 @@ func (h *Handler) Handle(dst []byte, p *engine.Packet) ([]byte, engine.Verdict) 
 	case state == Absent:
 		h.note(engine.UnknownHost, nil, 0)
 		return dst, engine.UnknownHost
-	case state == Stale && h.s.health.degraded.Load():
-		return h.answer(dst, host, false)
+	case state == Missing:
+		return dst, h.s.cfg.Lot.Park(h.req.MAC, h.req.Msg.XID(), p, now)
 	}
-	return dst, h.s.cfg.Lot.Park(h.req.MAC, h.req.Msg.XID(), p, now)
+	if !h.s.health.degraded.Load() {
+		v := h.s.cfg.Lot.ParkKnown(h.req.MAC, h.req.Msg.XID(), p, now)
+		if v != engine.Shed {
+			return dst, v
+		}
+	}
+	return h.answer(dst, host, false)
 }
 
 // answer decides on the parsed request and appends the reply, if there is one.
@@ -146,7 +154,7 @@ func (h *Handler) answer(dst []byte, p *Prepared, fresh bool) ([]byte, engine.Ve
 // never waits.
 func (h *Handler) note(v engine.Verdict, p *Prepared, dropped int) {
 	h.s.tell(event{
-		verdict: v, mac: h.req.MAC, host: p, dropped: dropped, link: h.req.Link.Name,
+		verdict: v, mac: h.req.MAC, host: p, dropped: dropped, link: h.req.Link,
 		vlan: h.req.vlan(), typ: h.req.Type, network: h.req.network(), relay: word(h.req.Msg.GIAddr()),
 		requested: h.req.requested, ciaddr: word(h.req.Msg.CIAddr()),
 	})
