@@ -5,6 +5,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,6 +28,19 @@ type Config struct {
 	MaxBody int64         // bytes of one answer, or of one line of a stream; 1 MiB
 	Agent   string        // User-Agent; "clusto-engine"
 	Conns   int           // connections kept open; 64
+
+	BatchTimeout time.Duration // of Apply; 5 min, as long as clusto-httpd reads
+	StreamPause  time.Duration // how long a stream may stand still; 30 s
+}
+
+func (c Config) withDefaults() Config {
+	c.Timeout = cmp.Or(c.Timeout, 4*time.Second)
+	c.MaxBody = cmp.Or(c.MaxBody, 1<<20)
+	c.Agent = cmp.Or(c.Agent, "clusto-engine")
+	c.Conns = cmp.Or(c.Conns, 64)
+	c.BatchTimeout = cmp.Or(c.BatchTimeout, 5*time.Minute)
+	c.StreamPause = cmp.Or(c.StreamPause, 30*time.Second)
+	return c
 }
 
 // Client is safe for many goroutines.
@@ -44,18 +58,7 @@ func New(cfg Config) (*Client, error) {
 	case strings.HasSuffix(cfg.URL, "/"):
 		return nil, fmt.Errorf("API URL %q ends with a slash: write %q: %w", cfg.URL, strings.TrimRight(cfg.URL, "/"), clusto.ErrInvalid)
 	}
-	if cfg.Timeout == 0 {
-		cfg.Timeout = 4 * time.Second
-	}
-	if cfg.MaxBody == 0 {
-		cfg.MaxBody = 1 << 20
-	}
-	if cfg.Agent == "" {
-		cfg.Agent = "clusto-engine"
-	}
-	if cfg.Conns == 0 {
-		cfg.Conns = 64
-	}
+	cfg = cfg.withDefaults()
 	return &Client{cfg: cfg, http: &http.Client{
 		Transport:     transport(cfg),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -66,7 +69,7 @@ func transport(cfg Config) *http.Transport {
 	dialer := net.Dialer{Timeout: cfg.Timeout}
 	return &http.Transport{
 		DialContext: dialer.DialContext, MaxIdleConns: cfg.Conns, MaxIdleConnsPerHost: cfg.Conns,
-		IdleConnTimeout: time.Minute, DisableCompression: true, ResponseHeaderTimeout: 30 * time.Second,
+		IdleConnTimeout: time.Minute, DisableCompression: true,
 		ReadBufferSize: 32 << 10,
 	}
 }
@@ -93,8 +96,14 @@ func (c *Client) Find(ctx context.Context, what string) ([]clusto.Host, error) {
 	var found struct {
 		Hosts []clusto.Host `json:"hosts"`
 	}
-	err := c.get(ctx, "/v2/find?q="+url.QueryEscape(what), &found)
-	return found.Hosts, err
+	path := "/v2/find?q=" + url.QueryEscape(what)
+	if err := c.get(ctx, path, &found); err != nil {
+		return nil, err
+	}
+	if found.Hosts == nil {
+		return nil, c.broken(path, errors.New("it has no hosts"))
+	}
+	return found.Hosts, nil
 }
 
 // Networks gives all IP managers' ranges.
@@ -102,8 +111,13 @@ func (c *Client) Networks(ctx context.Context) ([]clusto.Network, error) {
 	var all struct {
 		Networks []clusto.Network `json:"networks"`
 	}
-	err := c.get(ctx, "/v2/networks", &all)
-	return all.Networks, err
+	if err := c.get(ctx, "/v2/networks", &all); err != nil {
+		return nil, err
+	}
+	if all.Networks == nil {
+		return nil, c.broken("/v2/networks", errors.New("it has no networks"))
+	}
+	return all.Networks, nil
 }
 
 // Ready asks whether clusto-httpd and its database answer.
@@ -129,21 +143,27 @@ func (c *Client) Apply(ctx context.Context, ops []clusto.Op) error {
 	if err != nil {
 		return fmt.Errorf("encode %d operations: %w", len(ops), err)
 	}
-	resp, err := c.do(ctx, http.MethodPost, "/v2/batch", body)
-	if err != nil {
+	var answer struct {
+		Applied *int `json:"applied"`
+	}
+	if err := c.call(ctx, c.cfg.BatchTimeout, http.MethodPost, "/v2/batch", body, &answer); err != nil {
 		return err
 	}
-	defer drain(resp.Body)
-	if resp.StatusCode == http.StatusOK {
-		return nil
+	if n := answer.Applied; n == nil || *n != len(ops) {
+		return c.broken("/v2/batch", fmt.Errorf("it does not say that %d operations were applied", len(ops)))
 	}
-	return c.refusal("/v2/batch", resp)
+	return nil
 }
 
 func (c *Client) get(ctx context.Context, path string, into any) error {
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	return c.call(ctx, c.cfg.Timeout, http.MethodGet, path, nil, into)
+}
+
+// call sends a request and decodes its answer, both within the timeout.
+func (c *Client) call(ctx context.Context, timeout time.Duration, method, path string, body []byte, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	resp, err := c.do(ctx, http.MethodGet, path, nil)
+	resp, err := c.do(ctx, method, path, body)
 	if err != nil {
 		return err
 	}
@@ -151,12 +171,12 @@ func (c *Client) get(ctx context.Context, path string, into any) error {
 	if resp.StatusCode != http.StatusOK {
 		return c.refusal(path, resp)
 	}
-	body, err := c.body(path, resp)
+	answer, err := c.body(path, resp)
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(body, into); err != nil {
-		return c.broken(path, fmt.Errorf("%w in %s", err, excerpt(body)))
+	if err := json.Unmarshal(answer, into); err != nil {
+		return c.broken(path, fmt.Errorf("%v in %s", err, excerpt(answer)))
 	}
 	return nil
 }
@@ -176,6 +196,9 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) (*htt
 		if errors.As(err, &ue) {
 			err = ue.Err // the rest of it repeats what we say ourselves
 		}
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
 		return nil, fmt.Errorf("ask %s%s: %w: %w", c.cfg.URL, path, err, clusto.ErrUnavailable)
 	}
 	return resp, nil
@@ -183,8 +206,8 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) (*htt
 
 // body reads a JSON answer of bounded size.
 func (c *Client) body(path string, resp *http.Response) ([]byte, error) {
-	if t, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); t != "application/json" {
-		return nil, c.broken(path, fmt.Errorf("its content type is %q, want application/json", resp.Header.Get("Content-Type")))
+	if err := hasType(resp, "application/json"); err != nil {
+		return nil, c.broken(path, err)
 	}
 	b, err := io.ReadAll(io.LimitReader(resp.Body, c.cfg.MaxBody+1))
 	if err != nil {
@@ -196,16 +219,26 @@ func (c *Client) body(path string, resp *http.Response) ([]byte, error) {
 	return b, nil
 }
 
+func hasType(resp *http.Response, want string) error {
+	got := resp.Header.Get("Content-Type")
+	if t, _, _ := mime.ParseMediaType(got); t != want {
+		return fmt.Errorf("its content type is %q, want %s", got, want)
+	}
+	return nil
+}
+
 // refusal turns an answer other than 200 into an error. Only clusto-httpd's own
 // words can say that something is not found: a wrong URL must not make every
 // host unknown.
 func (c *Client) refusal(path string, resp *http.Response) error {
 	body, err := c.body(path, resp)
 	var p struct {
-		Error string `json:"error"`
-		Index *int   `json:"index"`
+		Error    string `json:"error"`
+		NotFound bool   `json:"not_found"`
+		Index    *int   `json:"index"`
 	}
-	if err != nil || json.Unmarshal(body, &p) != nil || p.Error == "" {
+	notFound := resp.StatusCode == http.StatusNotFound
+	if err != nil || json.Unmarshal(body, &p) != nil || p.Error == "" || notFound != p.NotFound {
 		return fmt.Errorf("ask %s%s: it answers %s, not as clusto-httpd does; check the API URL: %w", c.cfg.URL, path, resp.Status, clusto.ErrUnavailable)
 	}
 	kind := clusto.ErrUnavailable
@@ -232,6 +265,8 @@ type said struct {
 func (s said) Error() string { return s.text }
 func (s said) Unwrap() error { return s.kind }
 
+// broken says that an answer makes no sense. err must not wrap a sentinel of
+// clusto, as that of a MAC that cannot be parsed does.
 func (c *Client) broken(path string, err error) error {
 	return fmt.Errorf("the answer of %s%s makes no sense: %w: %w", c.cfg.URL, path, err, clusto.ErrUnavailable)
 }
