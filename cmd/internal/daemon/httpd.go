@@ -1,0 +1,114 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/clusto/clusto-engine/clusto/httpd"
+	"github.com/clusto/clusto-engine/clusto/store"
+)
+
+// httpdGrace is how long requests in flight may take to end once the program
+// shall end.
+const httpdGrace = 5 * time.Second
+
+// HTTPDMain is the whole program clusto-httpd. It returns the exit code: 0 after
+// SIGTERM or SIGINT, 2 if flags, configuration, database or address are wrong, 1
+// for what happens later.
+func HTTPDMain(args []string) int {
+	var cfg HTTPD
+	err := ParseFlags(Program{
+		Name: "clusto-httpd", Section: "http",
+		About: "Serves the inventory over HTTP: /v2, and what the original's DHCP daemon asked for.",
+	}, args, &cfg)
+	if err != nil {
+		return ExitCode(err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	return ExitCode(oneLine("clusto-httpd", ServeHTTPD(ctx, cfg, cfg.Logger(os.Stderr), nil)))
+}
+
+// oneLine makes an Exit of what ended a program: a database driver may use
+// several lines.
+func oneLine(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	code := 1
+	if errors.Is(err, ErrConfig) {
+		code = 2
+	}
+	return &Exit{code, name + ": " + strings.Join(strings.Fields(err.Error()), " ")}
+}
+
+// ServeHTTPD opens the database and serves it until ctx is over and the requests
+// in flight have ended, which takes five seconds at most. listening, if not nil,
+// is called once with the address that is served: the one to know when cfg says
+// port 0. An error that wraps ErrConfig is one of the set-up.
+func ServeHTTPD(ctx context.Context, cfg HTTPD, log *slog.Logger, listening func(addr string)) error {
+	s, err := store.Open(ctx, cfg.DB, log)
+	if ctx.Err() != nil && err != nil {
+		return nil // told to end before it began
+	} else if err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			log.Warn("the database does not close", "err", err)
+		}
+	}()
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("%w: listen on %s: %w", ErrConfig, cfg.Listen, explainListen(cfg.Listen, err))
+	}
+	log.Info("listening", "address", l.Addr().String())
+	if listening != nil {
+		listening(l.Addr().String())
+	}
+	h := httpd.New(httpd.Config{Store: s, Log: log, Version: version()})
+	return serveUntil(ctx, httpd.NewServer(h, log), l, log)
+}
+
+// serveUntil serves until ctx is over, and then lets requests end.
+func serveUntil(ctx context.Context, srv *http.Server, l net.Listener, log *slog.Logger) error {
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(l) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve HTTP on %s: %w", l.Addr(), err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), httpdGrace)
+	defer cancel()
+	if err := srv.Shutdown(grace); err != nil {
+		log.Warn("requests in flight are cut off", "after", httpdGrace, "err", err)
+		_ = srv.Close() // nothing is left to be told
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// explainListen says what to do about an address that cannot be listened on.
+func explainListen(addr string, err error) error {
+	_, port, _ := net.SplitHostPort(addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%w: the port is taken; \"ss -ltnp sport = :%s\" shows by whom; end that, or give another with --listen", err, port)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%w: this machine does not have the address; \"ip addr\" lists those that it has", err)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%w: ports below 1024 need CAP_NET_BIND_SERVICE; give it, or another port with --listen", err)
+	}
+	return err
+}
