@@ -174,9 +174,13 @@ func TestInventoryFaults(t *testing.T) {
 		}
 	}
 	for name, fault := range map[string]func(f *front) (mend func()){
-		"down":           func(f *front) func() { f.down(); return f.up },
-		"slow":           func(f *front) func() { return f.with(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }) },
-		"500":            func(f *front) func() { return f.with(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }) },
+		"down": func(f *front) func() { f.down(); return f.up },
+		"slow": func(f *front) func() {
+			return f.with(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+		},
+		"500": func(f *front) func() {
+			return f.with(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) })
+		},
 		"404 of a proxy": func(f *front) func() { return f.with(http.NotFound) },
 		"half a JSON":    func(f *front) func() { return f.with(garbage("application/json", `{"mac":"02:00:00`)) },
 		"wrong types":    func(f *front) func() { return f.with(garbage("application/json", `{"mac":7,"attrs":"no"}`)) },

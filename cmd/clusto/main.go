@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -23,6 +24,8 @@ type command struct {
 
 // commands are in the order of the help.
 var commands = []command{
+	{"demo", demoAbout, demoMain},
+	{"up", upAbout, upMain},
 	{"import", importAbout, importMain},
 	{"show", showAbout, showMain},
 }
@@ -33,7 +36,19 @@ const (
 	exitUsage  = 2 // flags or a file are wrong: the same again cannot work
 )
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() {
+	if daemon := daemons[filepath.Base(os.Args[0])]; daemon != nil {
+		os.Exit(daemon(os.Args[1:]))
+	}
+	os.Exit(run(os.Args[1:]))
+}
+
+// daemons are what this program is when it is called by their names: the demo
+// starts the real ones so, out of one file.
+var daemons = map[string]func(args []string) int{
+	"clusto-dhcpd": daemon.DHCPMain,
+	"clusto-httpd": daemon.HTTPDMain,
+}
 
 func run(args []string) int {
 	if len(args) == 0 {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/clusto/clusto-engine/clusto/httpd"
 	"github.com/clusto/clusto-engine/clusto/store"
+	"github.com/clusto/clusto-engine/engine/netlab"
 )
 
 // asProgram makes the test binary the program itself.
@@ -22,7 +23,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
-	os.Exit(m.Run())
+	netlab.Main(m.Run)
 }
 
 // result is what a run of the program left.

@@ -22,15 +22,15 @@ func DHCPMain(args []string) int {
 		About: "Answers DHCP and BOOTP requests of the hosts that clusto knows.",
 	}, args, &cfg)
 	if err != nil {
-		return exitCode(err)
+		return ExitCode(err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	return exitCode(ServeDHCP(ctx, &cfg, cfg.Logger(os.Stderr)))
+	return ExitCode(ServeDHCP(ctx, &cfg, cfg.Logger(os.Stderr)))
 }
 
-// exitCode tells standard error what ended the program, in one line.
-func exitCode(err error) int {
+// ExitCode tells standard error what ended the program, in one line.
+func ExitCode(err error) int {
 	exit := (*Exit)(nil)
 	switch {
 	case err == nil:

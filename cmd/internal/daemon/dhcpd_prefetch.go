@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -93,6 +94,7 @@ func (s *DHCPServer) loadAll(ctx context.Context) error {
 		return err
 	}
 	took := time.Since(start)
+	debug.FreeOSMemory() // the stream left much behind; it will not come again soon
 	s.fill.done.Store(true)
 	s.fill.hosts.Store(int64(n))
 	s.fill.took.Store(int64(took))

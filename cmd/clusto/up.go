@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/clusto/clusto-engine/clusto"
+	"github.com/clusto/clusto-engine/clusto/client"
+	site "github.com/clusto/clusto-engine/clusto/inventory"
+	"github.com/clusto/clusto-engine/cmd/internal/daemon"
+)
+
+const upAbout = "Inventory and DHCP in one process: import a site and answer its hosts."
+
+// upFlags are clusto-dhcpd's, and what makes it an inventory too. api_url is
+// not used: up is its own.
+type upFlags struct {
+	Inventory string `key:"-" placeholder:"FILE" help:"Import this site, written in YAML, before answering."`
+	DB        string `key:"-" name:"db" placeholder:"DSN" help:"Keep the inventory in this database: FILE, sqlite:////FILE or postgresql://USER@HOST/NAME. Unset: in memory, from --inventory alone."`
+	Listen    string `key:"-" default:"127.0.0.1:9996" placeholder:"HOST:PORT" help:"Serve the inventory over HTTP here (${default})."`
+
+	daemon.DHCP `embed:""`
+}
+
+// Validate adds to what clusto-dhcpd asks for.
+func (f *upFlags) Validate() error {
+	if f.Inventory == "" && f.DB == "" && !f.CheckConfig {
+		return errors.New("there is nothing to answer from; give --inventory, --db or both")
+	}
+	return f.DHCP.Validate()
+}
+
+func upMain(args []string) int {
+	var flags upFlags
+	program := daemon.Program{Name: "clusto up", About: upAbout, Section: "dhcp"}
+	if err := daemon.ParseFlags(program, args, &flags); err != nil {
+		return daemon.ExitCode(err)
+	}
+	var s *site.Site
+	if flags.Inventory != "" {
+		var err error
+		if s, err = readSite(flags.Inventory); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return exitUsage
+		}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return daemon.ExitCode(flags.run(ctx, s, flags.Logger(os.Stderr)))
+}
+
+// run serves the inventory, and answers DHCP once it is filled. Whatever ends
+// first ends both.
+func (f *upFlags) run(ctx context.Context, s *site.Site, log *slog.Logger) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	cfg := daemon.HTTPD{DB: f.DB, Listen: f.Listen, Common: f.Common}
+	if cfg.DB == "" {
+		cfg.DB = ":memory:"
+	}
+	address := make(chan string, 1)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		cancel(daemon.ServeHTTPD(ctx, cfg, log, func(addr string) { address <- addr }))
+	}()
+	defer func() {
+		cancel(nil)
+		<-ended
+	}()
+	select {
+	case <-ctx.Done():
+		return cause(ctx)
+	case addr := <-address:
+		f.APIURL = "http://" + addr
+	}
+	if err := f.fill(ctx, s, log); err != nil {
+		return err
+	}
+	if err := daemon.ServeDHCP(ctx, &f.DHCP, log); err != nil {
+		return err
+	}
+	return cause(ctx)
+}
+
+// cause tells a failure from being told to stop.
+func cause(ctx context.Context) error {
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// fill imports the site into the inventory that is served.
+func (f *upFlags) fill(ctx context.Context, s *site.Site, log *slog.Logger) error {
+	if s == nil {
+		return nil
+	}
+	c, err := client.New(client.Config{URL: f.APIURL, Agent: "clusto up"})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := c.Apply(ctx, s.Ops()); err != nil {
+		if errors.As(err, new(*clusto.OpError)) {
+			return fmt.Errorf("%w: %w; %s; nothing was imported", daemon.ErrConfig, s.Explain(err), mend(err))
+		}
+		return fmt.Errorf("import %s: %w", f.Inventory, err)
+	}
+	log.Info("imported "+summary(s), "file", f.Inventory)
+	return nil
+}
