@@ -1,8 +1,11 @@
 package dhcp
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
+	"github.com/clusto/clusto-engine/clusto"
 	"github.com/clusto/clusto-engine/codec/dhcp4"
 	"github.com/clusto/clusto-engine/engine"
 )
@@ -26,11 +29,34 @@ func hotCases(t testing.TB) []hotCase {
 		{"bootp", p, Fresh, ask{}, engine.Reply},
 		{"too long", prepared(t, longHost()), Fresh, pxe, engine.Reply},
 		{"overloaded", prepared(t, longHost()), Fresh, ask{typ: discover}, engine.Reply},
+		{"by client", prepared(t, testHost(attr("tftp_filename-bios", "undionly.kpxe"), attr("tftp_filename-ipxe", "menu"))), Fresh, pxe, engine.Reply},
+		{"long echoes", prepared(t, wideHost()), Fresh, echoing(600, 250), engine.Reply},
+		{"echoes too long", prepared(t, wideHost()), Fresh, echoing(1000, 250), engine.Oversize},
+		{"nak with long echoes", p, Fresh, ask{typ: request, requested: "10.42.0.99", opts: echoing(250, 200).opts}, engine.Nak},
+		{"parked", nil, Missing, pxe, engine.Replaced},
+		{"parked, known", p, Stale, pxe, engine.Replaced},
+		{"shed", nil, Missing, echoing(600, 250), engine.Shed},
+		{"stale, no room", p, Stale, echoing(600, 250), engine.Reply},
+		{"other server", p, Fresh, ask{typ: request, server: "10.42.0.9", requested: "10.42.0.11"}, engine.OtherServer},
+		{"no address", p, Fresh, ask{typ: discover, giaddr: "10.44.0.1", dst: "10.42.0.5"}, engine.NoAddress},
 		{"unknown host", nil, Absent, pxe, engine.UnknownHost},
 		{"disabled", prepared(t, disabled), Fresh, pxe, engine.Disabled},
 		{"malformed options", p, Fresh, truncated, engine.Malformed},
 		{"not for us", p, Fresh, ask{typ: discover, dst: "10.42.0.9"}, engine.NotForUs},
 	}
+}
+
+// wideHost has more options than a frame holds.
+func wideHost() *clusto.Host {
+	return testHost(attr("domain", strings.Repeat("d", 1000)), attr("root_disk_path", strings.Repeat("r", 900)))
+}
+
+// echoing asks with a client-id and a relay option of the given lengths, and
+// takes long answers.
+func echoing(id, agent int) ask {
+	opts := dhcp4.AppendUint16(nil, dhcp4.OptMaxSize, 1500)
+	opts = dhcp4.AppendOption(opts, dhcp4.OptClientID, make([]byte, id))
+	return ask{typ: discover, opts: dhcp4.AppendOption(opts, dhcp4.OptAgentInfo, make([]byte, agent))}
 }
 
 type hotCase struct {
@@ -50,6 +76,7 @@ func (c *hotCase) run(t testing.TB) func() engine.Verdict {
 		_, v := h.Handle(slot, pkt)
 		return v
 	}
+	once() // what is parked is replaced from the second time on
 	if v := once(); v != c.want {
 		t.Fatalf("%s: %v, want %v", c.name, v, c.want)
 	}
@@ -65,6 +92,79 @@ func TestHandleNoAllocs(t *testing.T) {
 		if n := testing.AllocsPerRun(1000, func() { once() }); n != 0 {
 			t.Errorf("%s: %v allocations, want 0", c.name, n)
 		}
+	}
+}
+
+// parsed gives the case's request, the host and what is decided on them.
+func (c *hotCase) parsed(t testing.TB) (pkt *engine.Packet, r *Request, d Decision, site *Site) {
+	r, site = new(Request), &Site{ServerID: ip4("10.42.0.5")}
+	pkt = &engine.Packet{Data: c.ask.frame(), Link: testLink()}
+	if v := r.Parse(pkt); v != engine.None {
+		t.Fatalf("%s: %v", c.name, v)
+	}
+	return pkt, r, Decide(r, c.p, true, site), site
+}
+
+// answered are the cases that end in a frame.
+func answered(t testing.TB) (cases []hotCase) {
+	for _, c := range hotCases(t) {
+		if c.state == Fresh && (c.want == engine.Reply || c.want == engine.Nak) {
+			cases = append(cases, c)
+		}
+	}
+	return cases
+}
+
+// TestFullLen: the length that is known beforehand is the length there is.
+func TestFullLen(t *testing.T) {
+	for _, c := range append(answered(t), hotCase{"all echoes", prepared(t, testHost()), Fresh, ask{
+		typ: discover, vendor: "HTTPClient", opts: slices.Concat([]byte{118, 4, 10, 42, 0, 0}, []byte{97, 3, 0, 1, 2}, []byte{61, 2, 0, 1}, []byte{82, 0}),
+	}, engine.Reply}) {
+		_, r, d, _ := c.parsed(t)
+		if got, want := fullLen(r, c.p, &d), len(appendFull(nil, r, c.p, &d)); got != want {
+			t.Errorf("%s: %d bytes foretold, %d there", c.name, got, want)
+		}
+	}
+}
+
+// BenchmarkParse, BenchmarkDecide and BenchmarkAppendReply are the parts of
+// BenchmarkHandle.
+func BenchmarkParse(b *testing.B) {
+	for _, c := range answered(b) {
+		b.Run(c.name, func(b *testing.B) {
+			pkt, r, _, _ := c.parsed(b)
+			b.ReportAllocs()
+			for b.Loop() {
+				r.Parse(pkt)
+			}
+		})
+	}
+}
+
+func BenchmarkDecide(b *testing.B) {
+	for _, c := range answered(b) {
+		b.Run(c.name, func(b *testing.B) {
+			_, r, _, site := c.parsed(b)
+			b.ReportAllocs()
+			for b.Loop() {
+				if d := Decide(r, c.p, true, site); d.Verdict != c.want {
+					b.Fatal(d.Verdict)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkAppendReply(b *testing.B) {
+	for _, c := range answered(b) {
+		b.Run(c.name, func(b *testing.B) {
+			_, r, d, _ := c.parsed(b)
+			slot := make([]byte, 0, engine.FrameSize)
+			b.ReportAllocs()
+			for b.Loop() {
+				appendReply(slot, r, c.p, &d)
+			}
+		})
 	}
 }
 
