@@ -238,7 +238,11 @@ func TestEligibleAddresses(t *testing.T) {
 	if got, want := list(h), []string{"192.168.1.1", "8.8.8.8", "10.42.0.9", "10.42.0.20", "203.0.113.5"}; !slices.Equal(got, want) {
 		t.Errorf("of the host: %v\nwant %v", got, want)
 	}
-	h.BMC, h.OSPort = true, ""
+	h.OSPort = "" // names no interface: then none comes first
+	if got, want := list(h), []string{"10.42.0.9", "10.42.0.20", "192.168.1.1", "8.8.8.8", "203.0.113.5"}; !slices.Equal(got, want) {
+		t.Errorf("of a port that names no interface: %v\nwant %v", got, want)
+	}
+	h.BMC = true
 	if got, want := list(h), []string{"10.42.0.200"}; !slices.Equal(got, want) {
 		t.Errorf("of its BMC: %v, want %v", got, want)
 	}

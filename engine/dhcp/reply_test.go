@@ -294,6 +294,29 @@ func TestLongReplyOverloads(t *testing.T) {
 	}
 }
 
+// TestLongReplyOverloadsSNameBesideAFile: a boot file takes the file field, and
+// leaves sname free.
+func TestLongReplyOverloadsSNameBesideAFile(t *testing.T) {
+	h := longHost()
+	h.Attrs = append(h.Attrs, attr("tftp_filename", "/pxelinux.0"), attr("dump_path", strings.Repeat("p", 40)))
+	for _, c := range []struct {
+		vendor string
+		want   byte
+	}{{"", 2}, {"PXEClient", 0}, {"HTTPClient", 0}} {
+		_, out := answerTo(t, prepared(t, h), Site{}, ask{typ: discover, vendor: c.vendor})
+		r := decode(t, out)
+		if got := strings.TrimRight(string(r.dhcp.File), "\x00"); got != "/pxelinux.0" {
+			t.Errorf("%q: file = %q", c.vendor, got)
+		}
+		if got := r.opt(52); len(got) != 0 != (c.want != 0) || c.want != 0 && got[0] != c.want {
+			t.Errorf("%q: option 52 = %v, want %d", c.vendor, got, c.want)
+		}
+		if (r.dhcp.ServerName[0] != 0) != (c.want != 0) {
+			t.Errorf("%q: sname begins with %d", c.vendor, r.dhcp.ServerName[0])
+		}
+	}
+}
+
 func TestLongerMessageWhereAllowed(t *testing.T) {
 	p := prepared(t, longHost())
 	h := handlerFor(p, Fresh, Site{})

@@ -237,7 +237,14 @@ func TestUnmanagedInterface(t *testing.T) {
 		t.Errorf("source = %v, want the configured server id", r.ip.SrcIP)
 	}
 	hd = handlerFor(p, Fresh, Site{Networks: unmanaged.Networks})
-	if _, v := hd.Handle(nil, &engine.Packet{Data: ask{typ: discover}.frame(), Link: bare}); v != engine.NoServerID {
-		t.Errorf("without any address: %v, want no_server_id", v)
+	for want, a := range map[engine.Verdict]ask{
+		engine.NoServerID:  {typ: discover},
+		engine.NoAddress:   {typ: discover, opts: []byte{118, 4, 10, 44, 0, 0}}, // that is the reason, whoever answers
+		engine.Declined:    {typ: dhcp4.Decline, requested: "10.43.0.11"},
+		engine.OtherServer: {typ: dhcp4.Decline, server: "10.43.0.9", requested: "10.43.0.11"},
+	} {
+		if _, v := hd.Handle(nil, &engine.Packet{Data: a.frame(), Link: bare}); v != want {
+			t.Errorf("without any address: %v, want %v", v, want)
+		}
 	}
 }
