@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"golang.org/x/sync/singleflight"
 )
 
 // State tells how far a value can be trusted.
@@ -25,8 +26,8 @@ const (
 	Stale                // older than that, not older than MaxStale beyond it
 )
 
-// Config says what a Cache is. Zero fields mean the defaults; Hash, Load and
-// IsAbsent are needed.
+// Config says what a Cache is. Zero fields mean the defaults; Hash, Name, Load
+// and IsAbsent are needed.
 type Config[K comparable, V any] struct {
 	Size        int           // values kept at least, as far as Hash spreads them; 65,536
 	AbsentSize  int           // absences kept, apart from the values; a quarter of Size
@@ -38,6 +39,7 @@ type Config[K comparable, V any] struct {
 	LoadTimeout time.Duration // of one load, with its wait for a turn; 4 s
 
 	Hash     func(K) uint64                      // over the whole key, well mixed
+	Name     func(K) string                      // the whole key as bytes: no two keys may read alike
 	Load     func(context.Context, K) (V, error) // asks the source
 	IsAbsent func(error) bool                    // whether an error of Load is an answer: there is none
 }
@@ -52,6 +54,7 @@ type Cache[K comparable, V any] struct {
 	cfg    Config[K, V]
 	shards [shards]shard[K, V]
 	slots  chan struct{} // one token for each load on its way
+	flying singleflight.Group
 
 	gen    atomic.Uint64 // raised by every purge
 	purged atomic.Uint64 // by the latest purge of more than one key: what was read before it is not stored
@@ -63,13 +66,12 @@ type Cache[K comparable, V any] struct {
 // shard holds what is known of its share of the keys, under one lock: a value
 // and an absence of one key never stand side by side.
 type shard[K comparable, V any] struct {
-	mu      sync.Mutex
-	values  *simplelru.LRU[K, entry[V]]
-	absent  *simplelru.LRU[K, mark]
-	flights map[K]*flight[V]
-	purged  [stripes]uint64 // generation of the latest purge of any key of the stripe
-	stats   counters
-	_       [64]byte // shards do not share a cache line
+	mu     sync.Mutex
+	values *simplelru.LRU[K, entry[V]]
+	absent *simplelru.LRU[K, mark]
+	purged [stripes]uint64 // generation of the latest purge of any key of the stripe
+	stats  counters
+	_      [64]byte // shards do not share a cache line
 }
 
 // mark says when something was stored (unix ns), and at which generation it
@@ -100,8 +102,8 @@ type Stats struct {
 
 // New makes an empty cache.
 func New[K comparable, V any](cfg Config[K, V]) (*Cache[K, V], error) {
-	if cfg.Hash == nil || cfg.Load == nil || cfg.IsAbsent == nil {
-		return nil, errors.New("make cache: Hash, Load and IsAbsent are needed")
+	if cfg.Hash == nil || cfg.Name == nil || cfg.Load == nil || cfg.IsAbsent == nil {
+		return nil, errors.New("make cache: Hash, Name, Load and IsAbsent are needed")
 	}
 	if min(cfg.Size, cfg.AbsentSize, cfg.Loads) < 0 || !(cfg.Jitter >= 0 && cfg.Jitter < 1) {
 		return nil, fmt.Errorf("make cache: size %d, absent size %d, %d loads, jitter %v: want none below 0 and a jitter below 1",
@@ -148,7 +150,6 @@ func (s *shard[K, V]) init(cfg Config[K, V]) (err error) {
 	if s.absent, err = simplelru.NewLRU[K, mark](size(cfg.AbsentSize), nil); err != nil {
 		return fmt.Errorf("make cache of %d absences: %w", cfg.AbsentSize, err)
 	}
-	s.flights = make(map[K]*flight[V])
 	return nil
 }
 

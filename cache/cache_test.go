@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -39,7 +40,7 @@ func (s *source) load(ctx context.Context, k int) (int, error) {
 
 func config(s *source) Config[int, int] {
 	return Config[int, int]{
-		Hash: mix, Load: s.load, IsAbsent: func(err error) bool { return errors.Is(err, errNone) },
+		Hash: mix, Name: strconv.Itoa, Load: s.load, IsAbsent: func(err error) bool { return errors.Is(err, errNone) },
 	}
 }
 
@@ -69,6 +70,7 @@ func wantState(t testing.TB, c *Cache[int, int], k int, want State) {
 func TestNewRefuses(t *testing.T) {
 	for name, spoil := range map[string]func(*Config[int, int]){
 		"no hash":               func(c *Config[int, int]) { c.Hash = nil },
+		"no name":               func(c *Config[int, int]) { c.Name = nil },
 		"no loader":             func(c *Config[int, int]) { c.Load = nil },
 		"no test of absence":    func(c *Config[int, int]) { c.IsAbsent = nil },
 		"negative size":         func(c *Config[int, int]) { c.Size = -1 },

@@ -2,17 +2,14 @@ package cache
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"runtime/debug"
 	"time"
 )
 
-// flight is one load on its way, whoever waits for it. The result is valid
-// once done is closed. (x/sync's singleflight goes by texts, and two keys may
-// read alike.)
+// flight is one load, whoever waits for it.
 type flight[V any] struct {
-	gen   uint64 // at which it was called for
-	done  chan struct{}
 	val   V
 	state State
 	err   error
@@ -23,12 +20,13 @@ type flight[V any] struct {
 // Missing. A caller whose ctx ends goes away with that error; the load goes on.
 // What was called for before a purge of k serves nobody who comes after it.
 func (c *Cache[K, V]) Fetch(ctx context.Context, k K) (V, State, error) {
-	f := c.board(k)
+	landed := c.flying.DoChan(c.flightName(k), func() (any, error) { return c.fly(k), nil })
 	var err error
 	select {
 	case <-ctx.Done():
 		err = fmt.Errorf("wait for %v: %w", k, ctx.Err())
-	case <-f.done:
+	case r := <-landed:
+		f, _ := r.Val.(*flight[V])
 		if f.err == nil {
 			return f.val, f.state, nil
 		}
@@ -42,49 +40,45 @@ func (c *Cache[K, V]) Fetch(ctx context.Context, k K) (V, State, error) {
 	return none, Missing, err
 }
 
-// board gives the load of k that is on its way, or starts one.
-func (c *Cache[K, V]) board(k K) *flight[V] {
+// flightName is what a load of k is known by until k is purged: a purge gives
+// it a new one, so nobody joins a load from before.
+func (c *Cache[K, V]) flightName(k K) string {
 	s, stripe := c.shard(k)
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if f, ok := s.flights[k]; ok && !c.outdated(s, stripe, f.gen) {
-		return f
-	}
-	f := &flight[V]{gen: c.gen.Load(), done: make(chan struct{})}
-	s.flights[k] = f
-	go c.fly(s, k, f)
-	return f
+	gen := max(s.purged[stripe], c.purged.Load())
+	s.mu.Unlock()
+	return string(binary.BigEndian.AppendUint64([]byte(c.cfg.Name(k)), gen))
 }
 
 // fly runs under a time limit of its own: it serves more than its first caller.
-func (c *Cache[K, V]) fly(s *shard[K, V], k K, f *flight[V]) {
-	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.LoadTimeout)
-	defer cancel()
-	f.err = fmt.Errorf("load %v: the loader ended its goroutine", k) // unless it returns
-	defer func() {
-		if r := recover(); r != nil {
-			f.err = fmt.Errorf("load %v: the loader panicked: %v\n%s", k, r, debug.Stack())
-		}
-		if f.err != nil {
-			f.state = Missing
-		}
-		s.mu.Lock()
-		if s.flights[k] == f {
-			delete(s.flights, k)
-		}
-		s.mu.Unlock()
-		close(f.done)
+// It runs on a goroutine of its own too: singleflight would leave its callers
+// waiting for a loader that ends its goroutine.
+func (c *Cache[K, V]) fly(k K) *flight[V] {
+	f := &flight[V]{err: fmt.Errorf("load %v: the loader ended its goroutine", k)} // unless it returns
+	done := make(chan struct{})
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), c.cfg.LoadTimeout)
+		defer cancel()
+		defer close(done)
+		defer func() {
+			if r := recover(); r != nil {
+				f.err = fmt.Errorf("load %v: the loader panicked: %v\n%s", k, r, debug.Stack())
+			}
+		}()
+		f.val, f.state, f.err = c.load(ctx, k)
 	}()
-	f.val, f.state, f.err = c.load(ctx, s, k)
+	<-done
+	return f
 }
 
-func (c *Cache[K, V]) load(ctx context.Context, s *shard[K, V], k K) (v V, state State, err error) {
+func (c *Cache[K, V]) load(ctx context.Context, k K) (v V, state State, err error) {
 	select {
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()
 	case <-ctx.Done():
 		return v, Missing, fmt.Errorf("load %v: %d loads are on their way already: %w", k, c.cfg.Loads, ctx.Err())
 	}
+	s, _ := c.shard(k)
 	gen := c.gen.Load()
 	s.stats.loads.Add(1)
 	failed := true // a loader that panics has failed too

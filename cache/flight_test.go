@@ -34,12 +34,14 @@ func TestOneLoadForAll(t *testing.T) {
 	})
 }
 
-// TestKeysThatReadAlike: two keys whose texts are equal are two keys.
+// TestKeysThatReadAlike: two keys that print alike are two keys; their Names
+// tell them apart.
 func TestKeysThatReadAlike(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		type key struct{ a, b string }
 		c, err := New(Config[key, string]{
-			Hash: func(key) uint64 { return 0 }, IsAbsent: func(error) bool { return false },
+			Hash: func(key) uint64 { return 0 }, Name: func(k key) string { return k.a + "\x00" + k.b },
+			IsAbsent: func(error) bool { return false },
 			Load: func(_ context.Context, k key) (string, error) {
 				time.Sleep(time.Second) // of the bubble
 				return k.a, nil

@@ -99,6 +99,7 @@ func (s *DHCPServer) makeInventory() (err error) {
 	s.hosts.Cache, err = cache.New(cache.Config[clusto.MAC, *dhcp.Prepared]{
 		Size: s.cfg.CacheSize, TTL: s.cfg.CacheTTL, AbsentTTL: s.cfg.NegativeTTL, MaxStale: s.cfg.MaxStale,
 		Hash:     func(m clusto.MAC) uint64 { return maphash.Comparable(seed, m) },
+		Name:     func(m clusto.MAC) string { return string(m[:]) },
 		Load:     s.load,
 		IsAbsent: func(err error) bool { return errors.Is(err, clusto.ErrNotFound) },
 	})
