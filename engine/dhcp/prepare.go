@@ -36,8 +36,6 @@ type Warning struct {
 	Entity    string // "/type/name" that holds the attribute
 	Attribute string // subkey of the dhcp attribute; "" when it is about the host
 	Reason    string // what is wrong, and with what
-
-	unknown bool // the name is no option's: told once, whoever holds it
 }
 
 func (w Warning) String() string {
@@ -84,7 +82,7 @@ type builder struct {
 func (b *builder) refuse(v engine.Verdict, why string) { b.p.Verdict, b.p.why = v, why }
 
 func (b *builder) warn(entity, attribute, format string, args ...any) {
-	b.warnings = append(b.warnings, Warning{Entity: entity, Attribute: attribute, Reason: fmt.Sprintf(format, args...)})
+	b.warnings = append(b.warnings, Warning{entity, attribute, fmt.Sprintf(format, args...)})
 }
 
 func (b *builder) build() {
@@ -119,7 +117,6 @@ func (b *builder) attribute(name string, attrs []clusto.Attr) {
 	code, by, ok := optionCode(b.cfg.Extra, name)
 	if !ok {
 		b.warn(at, name, "unknown option; give it a code in extra_options or rename it")
-		b.warnings[len(b.warnings)-1].unknown = true
 		return
 	}
 	if why, no := refused[code]; no {

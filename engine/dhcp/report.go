@@ -23,8 +23,7 @@ type event struct {
 	network, relay, requested, ciaddr uint32
 	link                              *engine.Link
 	host                              *Prepared
-	err                               error    // of a load
-	warning                           *Warning // of Prepare; then nothing else is set
+	err                               error // of a load
 }
 
 // Bounds of the reporter: what it remembers, and how much it writes.
@@ -50,18 +49,6 @@ type reporter struct {
 type seenKey struct {
 	mac     clusto.MAC
 	verdict engine.Verdict
-	warning Warning
-}
-
-func (e *event) key() seenKey {
-	if e.warning == nil {
-		return seenKey{mac: e.mac, verdict: e.verdict}
-	}
-	w := *e.warning
-	if w.unknown {
-		w.Entity = ""
-	}
-	return seenKey{warning: w}
 }
 
 func (r *reporter) init(cfg Config) {
@@ -82,7 +69,7 @@ func (r *reporter) run(ctx context.Context) {
 }
 
 func (r *reporter) take(e *event, now time.Time) {
-	if e.verdict != engine.Declined && r.repeated(e.key(), now) {
+	if e.verdict != engine.Declined && r.repeated(seenKey{e.mac, e.verdict}, now) {
 		return
 	}
 	if now.Sub(r.window) >= time.Second {
@@ -95,7 +82,7 @@ func (r *reporter) take(e *event, now time.Time) {
 		r.held++
 		return
 	}
-	r.remember(e.key(), now)
+	r.remember(seenKey{e.mac, e.verdict}, now)
 	r.log.LogAttrs(context.Background(), level(e.verdict), e.text(), e.attrs()...)
 }
 
@@ -125,9 +112,6 @@ func level(v engine.Verdict) slog.Level {
 
 // text says what happened and, where someone can mend it, how.
 func (e *event) text() string {
-	if e.warning != nil {
-		return "not all that clusto holds of a host can be sent as it stands"
-	}
 	switch e.verdict {
 	case engine.UnknownHost:
 		return "ignored: no server in clusto has this MAC; set it as port-nic-eth 1 mac"
@@ -161,9 +145,6 @@ func (e *event) text() string {
 }
 
 func (e *event) attrs() []slog.Attr {
-	if w := e.warning; w != nil {
-		return []slog.Attr{slog.String("entity", w.Entity), slog.String("attribute", w.Attribute), slog.String("reason", w.Reason)}
-	}
 	attrs := []slog.Attr{
 		slog.String("verdict", e.verdict.String()), slog.String("mac", e.mac.String()),
 	}

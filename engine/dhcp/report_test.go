@@ -80,36 +80,6 @@ func TestReporterForgets(t *testing.T) {
 	}
 }
 
-// TestWarningsOfPrepare: an attribute that a whole pool shares is one warning;
-// an unknown name is one whoever holds it; and they come again in time.
-func TestWarningsOfPrepare(t *testing.T) {
-	var log bytes.Buffer
-	s := NewServer(Config{Hosts: fixedHosts{}, Lot: smallLot(), Warn: time.Hour, Log: slog.New(slog.NewTextHandler(&log, nil))})
-	own := attr("no_such_option", "x")
-	own.Origin, own.Distance = "/server/s0002", 0
-	now := time.Now()
-	for i, lines := range []int{2, 2, 2, 4} {
-		h := testHost(attr("default_ttl", 300), attr("no_such_option", "x"))
-		if i == 1 {
-			h.Attrs[1] = own
-		}
-		_, warnings := Prepare(h, PrepareConfig{})
-		s.Warn(warnings)
-		for range len(warnings) {
-			e := <-s.report.events
-			s.report.take(&e, now.Add(time.Duration(i)*25*time.Minute))
-		}
-		if n := strings.Count(log.String(), "\n"); len(warnings) != 2 || n != lines {
-			t.Errorf("round %d: %d warnings, %d lines; want 2 and %d\n%s", i, len(warnings), n, lines, &log)
-		}
-	}
-	for _, want := range []string{"entity=/pool/pxeboot-servers attribute=default_ttl", "300", "attribute=no_such_option"} {
-		if !strings.Contains(log.String(), want) {
-			t.Errorf("no %q in\n%s", want, &log)
-		}
-	}
-}
-
 // TestWarningsSayWhy: what an operator needs to mend it stands in the line.
 func TestWarningsSayWhy(t *testing.T) {
 	elsewhere := testHost()

@@ -160,15 +160,6 @@ func (h *Handler) note(v engine.Verdict, p *Prepared, dropped int) {
 	})
 }
 
-// Warn logs what Prepare could not use: the same once in Config.Warn, however
-// many hosts share the attribute; an unknown name once, whoever holds it. It
-// never waits.
-func (s *Server) Warn(warnings []Warning) {
-	for i := range warnings {
-		s.tell(event{warning: &warnings[i]})
-	}
-}
-
 func (s *Server) tell(e event) {
 	select {
 	case s.report.events <- e:
