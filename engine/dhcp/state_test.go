@@ -16,52 +16,54 @@ const (
 	request  = dhcp4.Request
 )
 
-// TestStateTable is RFC 2131 section 4.3 line by line, on a network where
+// stateTable is RFC 2131 section 4.3 line by line, on a network where
 // 10.42.0.11 is the host's address and 10.43.0.11 its address elsewhere.
+var stateTable = []struct {
+	name    string
+	ask     ask
+	verdict engine.Verdict
+	typ     dhcp4.MessageType
+	yiaddr  string
+}{
+	{"discover", ask{typ: discover}, engine.Reply, dhcp4.Offer, "10.42.0.11"},
+	{"discover asking for another address", ask{typ: discover, requested: "10.42.0.77"}, engine.Reply, dhcp4.Offer, "10.42.0.11"},
+	{"discover with a server id", ask{typ: discover, server: "10.42.0.9"}, engine.Reply, dhcp4.Offer, "10.42.0.11"},
+
+	{"selecting us", ask{typ: request, server: "10.42.0.5", requested: "10.42.0.11"}, engine.Reply, dhcp4.Ack, "10.42.0.11"},
+	{"selecting us by another interface's address", ask{typ: request, server: "10.99.0.5", requested: "10.42.0.11"}, engine.Reply, dhcp4.Ack, "10.42.0.11"},
+	{"selecting us, address in ciaddr", ask{typ: request, server: "10.42.0.5", ciaddr: "10.42.0.11"}, engine.Reply, dhcp4.Ack, "10.42.0.11"},
+	{"selecting us, wrong address", ask{typ: request, server: "10.42.0.5", requested: "10.42.0.12"}, engine.Nak, dhcp4.Nak, ""},
+	{"selecting us, the BMC's address", ask{typ: request, server: "10.42.0.5", requested: "10.42.0.200"}, engine.Nak, dhcp4.Nak, ""},
+	{"selecting us, no address", ask{typ: request, server: "10.42.0.5"}, engine.Malformed, 0, ""},
+	{"selecting another server", ask{typ: request, server: "10.42.0.9", requested: "10.42.0.11"}, engine.OtherServer, 0, ""},
+	{"selecting another server, wrong address", ask{typ: request, server: "10.42.0.9", requested: "10.42.0.12"}, engine.OtherServer, 0, ""},
+
+	{"init-reboot", ask{typ: request, requested: "10.42.0.11"}, engine.Reply, dhcp4.Ack, "10.42.0.11"},
+	{"init-reboot, wrong address", ask{typ: request, requested: "10.42.0.12"}, engine.Nak, dhcp4.Nak, ""},
+	{"init-reboot, moved from another network", ask{typ: request, requested: "10.43.0.11"}, engine.Nak, dhcp4.Nak, ""},
+
+	{"renewing", ask{typ: request, ciaddr: "10.42.0.11", src: "10.42.0.11", dst: "10.42.0.5"}, engine.Reply, dhcp4.Ack, "10.42.0.11"},
+	{"rebinding", ask{typ: request, ciaddr: "10.42.0.11", src: "10.42.0.11"}, engine.Reply, dhcp4.Ack, "10.42.0.11"},
+	{"renewing the address of another network", ask{typ: request, ciaddr: "10.43.0.11", src: "10.43.0.11", dst: "10.42.0.5"}, engine.Reply, dhcp4.Ack, "10.43.0.11"},
+	{"renewing an address that is none", ask{typ: request, ciaddr: "10.42.0.12", src: "10.42.0.12", dst: "10.42.0.5"}, engine.Nak, dhcp4.Nak, ""},
+	{"request of nothing", ask{typ: request}, engine.Malformed, 0, ""},
+
+	{"inform", ask{typ: dhcp4.Inform, ciaddr: "10.42.0.11", src: "10.42.0.11"}, engine.Reply, dhcp4.Ack, "0.0.0.0"},
+	{"inform without ciaddr", ask{typ: dhcp4.Inform}, engine.Malformed, 0, ""},
+	{"decline", ask{typ: dhcp4.Decline, server: "10.42.0.5", requested: "10.42.0.11"}, engine.Declined, 0, ""},
+	{"decline to another server", ask{typ: dhcp4.Decline, server: "10.42.0.9", requested: "10.42.0.11"}, engine.OtherServer, 0, ""},
+	{"release", ask{typ: dhcp4.Release, server: "10.42.0.5", ciaddr: "10.42.0.11", dst: "10.42.0.5"}, engine.Released, 0, ""},
+	{"bootp", ask{}, engine.Reply, 0, "10.42.0.11"},
+	{"bootp with an all-zero vend", ask{change: func(m []byte) []byte { clear(m[236:]); return m }}, engine.Reply, 0, "10.42.0.11"},
+	{"bootp with no vend at all", ask{change: func(m []byte) []byte { return m[:236] }}, engine.Reply, 0, "10.42.0.11"},
+	{"message of a server", ask{typ: dhcp4.Offer}, engine.NotForUs, 0, ""},
+	{"message type unknown", ask{typ: 99}, engine.NotForUs, 0, ""},
+}
+
 func TestStateTable(t *testing.T) {
 	site := Site{Networks: []netip.Prefix{net42.Prefix, net43.Prefix}}
 	p := prepared(t, testHost())
-	for _, c := range []struct {
-		name    string
-		ask     ask
-		verdict engine.Verdict
-		typ     dhcp4.MessageType
-		yiaddr  string
-	}{
-		{"discover", ask{typ: discover}, engine.Reply, dhcp4.Offer, "10.42.0.11"},
-		{"discover asking for another address", ask{typ: discover, requested: "10.42.0.77"}, engine.Reply, dhcp4.Offer, "10.42.0.11"},
-		{"discover with a server id", ask{typ: discover, server: "10.42.0.9"}, engine.Reply, dhcp4.Offer, "10.42.0.11"},
-
-		{"selecting us", ask{typ: request, server: "10.42.0.5", requested: "10.42.0.11"}, engine.Reply, dhcp4.Ack, "10.42.0.11"},
-		{"selecting us by another interface's address", ask{typ: request, server: "10.99.0.5", requested: "10.42.0.11"}, engine.Reply, dhcp4.Ack, "10.42.0.11"},
-		{"selecting us, address in ciaddr", ask{typ: request, server: "10.42.0.5", ciaddr: "10.42.0.11"}, engine.Reply, dhcp4.Ack, "10.42.0.11"},
-		{"selecting us, wrong address", ask{typ: request, server: "10.42.0.5", requested: "10.42.0.12"}, engine.Nak, dhcp4.Nak, ""},
-		{"selecting us, the BMC's address", ask{typ: request, server: "10.42.0.5", requested: "10.42.0.200"}, engine.Nak, dhcp4.Nak, ""},
-		{"selecting us, no address", ask{typ: request, server: "10.42.0.5"}, engine.Malformed, 0, ""},
-		{"selecting another server", ask{typ: request, server: "10.42.0.9", requested: "10.42.0.11"}, engine.OtherServer, 0, ""},
-		{"selecting another server, wrong address", ask{typ: request, server: "10.42.0.9", requested: "10.42.0.12"}, engine.OtherServer, 0, ""},
-
-		{"init-reboot", ask{typ: request, requested: "10.42.0.11"}, engine.Reply, dhcp4.Ack, "10.42.0.11"},
-		{"init-reboot, wrong address", ask{typ: request, requested: "10.42.0.12"}, engine.Nak, dhcp4.Nak, ""},
-		{"init-reboot, moved from another network", ask{typ: request, requested: "10.43.0.11"}, engine.Nak, dhcp4.Nak, ""},
-
-		{"renewing", ask{typ: request, ciaddr: "10.42.0.11", src: "10.42.0.11", dst: "10.42.0.5"}, engine.Reply, dhcp4.Ack, "10.42.0.11"},
-		{"rebinding", ask{typ: request, ciaddr: "10.42.0.11", src: "10.42.0.11"}, engine.Reply, dhcp4.Ack, "10.42.0.11"},
-		{"renewing the address of another network", ask{typ: request, ciaddr: "10.43.0.11", src: "10.43.0.11", dst: "10.42.0.5"}, engine.Reply, dhcp4.Ack, "10.43.0.11"},
-		{"renewing an address that is none", ask{typ: request, ciaddr: "10.42.0.12", src: "10.42.0.12", dst: "10.42.0.5"}, engine.Nak, dhcp4.Nak, ""},
-		{"request of nothing", ask{typ: request}, engine.Malformed, 0, ""},
-
-		{"inform", ask{typ: dhcp4.Inform, ciaddr: "10.42.0.11", src: "10.42.0.11"}, engine.Reply, dhcp4.Ack, "0.0.0.0"},
-		{"inform without ciaddr", ask{typ: dhcp4.Inform}, engine.Malformed, 0, ""},
-		{"decline", ask{typ: dhcp4.Decline, server: "10.42.0.5", requested: "10.42.0.11"}, engine.Declined, 0, ""},
-		{"decline to another server", ask{typ: dhcp4.Decline, server: "10.42.0.9", requested: "10.42.0.11"}, engine.OtherServer, 0, ""},
-		{"release", ask{typ: dhcp4.Release, server: "10.42.0.5", ciaddr: "10.42.0.11", dst: "10.42.0.5"}, engine.Released, 0, ""},
-		{"bootp", ask{}, engine.Reply, 0, "10.42.0.11"},
-		{"bootp with an all-zero vend", ask{change: func(m []byte) []byte { clear(m[236:]); return m }}, engine.Reply, 0, "10.42.0.11"},
-		{"bootp with no vend at all", ask{change: func(m []byte) []byte { return m[:236] }}, engine.Reply, 0, "10.42.0.11"},
-		{"message of a server", ask{typ: dhcp4.Offer}, engine.NotForUs, 0, ""},
-		{"message type unknown", ask{typ: 99}, engine.NotForUs, 0, ""},
-	} {
+	for _, c := range stateTable {
 		t.Run(c.name, func(t *testing.T) {
 			v, out := answerTo(t, p, site, c.ask)
 			if v != c.verdict {
