@@ -88,11 +88,12 @@ type lab struct {
 	daemon *exec.Cmd
 	log    *journal
 	xid    uint32
+	fence  *storm.Client // whose request is answered for sure
 }
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	l := &lab{t: t, log: &journal{}, xid: 0x1000}
+	l := &lab{t: t, log: &journal{}, xid: 0x1000, fence: client(2)}
 	l.db = t.TempDir() + "/clusto.db"
 	l.store = newStore(t, l.db)
 	l.apply(site)
@@ -248,11 +249,18 @@ func newFront(t *testing.T, s *store.Store) *front {
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	h := f.fault
-	f.mu.Unlock()
 	if h == nil {
 		h = f.next.ServeHTTP
 	}
+	f.mu.Unlock()
 	h(w, r)
+}
+
+// serve changes what is served when all is well.
+func (f *front) serve(s *store.Store) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.next = httpd.New(httpd.Config{Store: s})
 }
 
 func (f *front) fail(h http.HandlerFunc) {
@@ -368,7 +376,7 @@ func (l *lab) parse(p engine.Packet) *reply {
 func (l *lab) silent(f []byte, want engine.Verdict) {
 	l.t.Helper()
 	before := l.verdicts(want)
-	fence := l.frame(client(2), storm.Message{Type: dhcp4.Discover})
+	fence := l.frame(l.fence, storm.Message{Type: dhcp4.Discover})
 	ctx, cancel := context.WithTimeout(l.t.Context(), patience)
 	defer cancel()
 	if err := l.probe.ExpectSilence(ctx, f, fence, 2*time.Second, 4*time.Second); err != nil {
