@@ -1,0 +1,241 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/clusto/clusto-engine/clusto"
+	"github.com/clusto/clusto-engine/clusto/client"
+)
+
+func (d *running) client(t *testing.T) *client.Client {
+	t.Helper()
+	c, err := client.New(client.Config{URL: "http://" + d.addr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// TestServesWhatClustoWrote finds the database as clusto's own tools do.
+func TestServesWhatClustoWrote(t *testing.T) {
+	file := originalFile(t)
+	_, conf := clustoConf(t, "sqlite:///"+file)
+	for name, d := range map[string]*running{
+		"--db":         start(t, nil, "--db", file),
+		"clusto.conf":  start(t, conf),
+		"CLUSTODSN":    start(t, []string{"CLUSTODSN=sqlite:///" + file}),
+		"a new one":    start(t, nil, "--db", filepath.Join(t.TempDir(), "new.db")),
+		"a memory":     start(t, nil, "--db", ":memory:"),
+		"only reading": start(t, nil, "--db", file+"?mode=ro"),
+	} {
+		c := d.client(t)
+		if err := c.Ready(t.Context()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		h, err := c.Host(t.Context(), clusto.MAC{0, 0x1e, 0xc9, 0, 0, 1})
+		if empty := name == "a new one" || name == "a memory"; empty != errors.Is(err, clusto.ErrNotFound) || !empty && (err != nil || h.Name != "s0001" || !h.Enabled) {
+			t.Errorf("%s: %+v, %v", name, h, err)
+		}
+		if code := d.end(t, syscall.SIGTERM); code != 0 || !strings.Contains(d.log.String(), "stopped") {
+			t.Errorf("%s: SIGTERM ends it with %d\n%s", name, code, d.log.String())
+		}
+	}
+}
+
+// slowBatch sends a batch up to where its body shall begin, and returns once the
+// server waits for that body.
+func slowBatch(t *testing.T, d *running, length int) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	conn, err := net.Dial("tcp", d.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	fmt.Fprintf(conn, "POST /v2/batch HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", length)
+	in := bufio.NewReader(conn)
+	if line, err := in.ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") {
+		t.Fatalf("%q, %v", line, err)
+	}
+	if _, err := in.ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	return conn, in
+}
+
+// idle gives a connection that the server closes as it begins to end.
+func idle(t *testing.T, d *running) io.Reader {
+	t.Helper()
+	conn, err := net.Dial("tcp", d.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	fmt.Fprint(conn, "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+	in := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body)
+	return in
+}
+
+// TestSIGTERMDuringARequest lets the request end, and applies what it asked for.
+func TestSIGTERMDuringARequest(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		file := originalFile(t)
+		d := start(t, nil, "--db", file)
+		body := `{"ops":[{"op":"entity","name":"late","driver":"pool"}]}`
+		conn, in := slowBatch(t, d, len(body))
+		waiting := idle(t, d)
+		if err := d.cmd.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, waiting); err != nil { // until it is closed
+			t.Fatal(err)
+		}
+		if _, err := net.Dial("tcp", d.addr); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("%v: a new connection: %v", sig, err)
+		}
+		if _, err := io.WriteString(conn, body); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("%v: %v, %v\n%s", sig, resp, err, d.log.String())
+		}
+		resp.Body.Close()
+		if code := d.wait(t); code != 0 {
+			t.Errorf("%v ends it with %d\n%s", sig, code, d.log.String())
+		}
+		if n := count(t, openFile(t, file), `SELECT count(*) FROM entities WHERE name = 'late'`); n != 1 {
+			t.Errorf("%v: an answered batch is not there", sig)
+		}
+	}
+}
+
+// TestSIGTERMDuringAnEndlessRequest cuts it off.
+func TestSIGTERMDuringAnEndlessRequest(t *testing.T) {
+	t.Parallel()
+	d := start(t, nil, "--db", originalFile(t))
+	slowBatch(t, d, 100)
+	if code := d.end(t, syscall.SIGTERM); code != 0 || !strings.Contains(d.log.String(), "cut off") {
+		t.Errorf("%d\n%s", code, d.log.String())
+	}
+}
+
+func count(t *testing.T, db *sql.DB, query string) (n int) {
+	t.Helper()
+	if err := db.QueryRowContext(context.Background(), query).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+const (
+	killRounds  = 3
+	killClients = 4
+	killAfter   = 12 // batches that were answered
+	killMembers = 20 // servers of a batch
+)
+
+// TestKillDuringBatches kills the program in the midst of batches, some of them
+// answered: those are there, and no batch is there by half.
+func TestKillDuringBatches(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "clusto.db")
+	answered := map[string]bool{}
+	for round := range killRounds {
+		d := start(t, nil, "--db", file)
+		for name := range d.killed(t, round) {
+			answered[name] = true
+		}
+	}
+	db := openFile(t, file)
+	var verdict string
+	if err := db.QueryRowContext(t.Context(), `PRAGMA integrity_check`).Scan(&verdict); err != nil || verdict != "ok" {
+		t.Errorf("integrity: %q, %v", verdict, err)
+	}
+	if n := count(t, db, `SELECT count(*) FROM pragma_foreign_key_check`); n != 0 {
+		t.Errorf("%d rows point to nothing", n)
+	}
+	rows, err := db.QueryContext(t.Context(), `SELECT p.name, count(a.attr_id) FROM entities p
+		LEFT JOIN entity_attrs a ON a.entity_id = p.entity_id AND a."key" = '_contains' WHERE p.type = 'pool' GROUP BY p.name`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	found := 0
+	for rows.Next() {
+		var name string
+		var members int
+		if err := rows.Scan(&name, &members); err != nil {
+			t.Fatal(err)
+		}
+		if found++; members != killMembers {
+			t.Errorf("batch %s is there by half: %d of %d", name, members, killMembers)
+		}
+		delete(answered, name)
+	}
+	if err := rows.Err(); err != nil || len(answered) > 0 || found < killRounds*killAfter {
+		t.Errorf("%d batches found, answered and lost: %v, %v", found, answered, err)
+	}
+	start(t, nil, "--db", file).end(t, syscall.SIGTERM)
+}
+
+// killed sends batches at once, and kills the program once some were answered.
+// It gives the pools of all that were.
+func (d *running) killed(t *testing.T, round int) map[string]bool {
+	t.Helper()
+	done := map[string]bool{}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	c := d.client(t)
+	for w := range killClients {
+		wg.Go(func() {
+			for b := 0; ; b++ {
+				pool := fmt.Sprintf("p%d-%d-%d", round, w, b)
+				if err := c.Apply(t.Context(), poolOf(pool)); err != nil {
+					if !errors.Is(err, clusto.ErrUnavailable) {
+						t.Error(err)
+					}
+					return
+				}
+				mu.Lock()
+				done[pool] = true
+				if len(done) == killAfter {
+					_ = d.cmd.Process.Kill() // others are in flight
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if code := d.wait(t); code != -1 {
+		t.Errorf("it was not killed: %d", code)
+	}
+	return done
+}
+
+// poolOf makes a pool and its servers.
+func poolOf(pool string) []clusto.Op {
+	ops := []clusto.Op{{Op: "entity", Name: pool, Driver: "pool"}}
+	for i := range killMembers {
+		name := fmt.Sprintf("%s-s%d", pool, i)
+		ops = append(ops, clusto.Op{Op: "entity", Name: name, Driver: "basicserver"}, clusto.Op{Op: "insert", Name: name, Into: pool})
+	}
+	return ops
+}
