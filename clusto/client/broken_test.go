@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -180,32 +182,33 @@ func TestServerThatHangs(t *testing.T) {
 	}
 }
 
-// hanging listens, says the same to everyone, and closes nothing.
+// hanging listens, says the same to everyone who has asked, and closes nothing.
 func hanging(t *testing.T, says string) (url string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var conns []net.Conn
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	var conns sync.WaitGroup
+	conns.Go(func() {
 		for {
 			conn, err := l.Accept()
 			if err != nil {
 				return
 			}
-			conns = append(conns, conn)
-			_, _ = io.WriteString(conn, says)
+			conns.Go(func() {
+				defer conn.Close()
+				in := bufio.NewReader(conn)
+				if _, err := http.ReadRequest(in); err == nil {
+					_, _ = io.WriteString(conn, says)
+				}
+				_, _ = io.Copy(io.Discard, in) // until the client leaves
+			})
 		}
-	}()
+	})
 	t.Cleanup(func() {
 		l.Close()
-		<-done
-		for _, c := range conns {
-			c.Close()
-		}
+		conns.Wait()
 	})
 	return "http://" + l.Addr().String()
 }
