@@ -39,7 +39,7 @@ func upMain(args []string) int {
 	var flags upFlags
 	program := daemon.Program{Name: "clusto up", About: upAbout, Section: "dhcp"}
 	if err := daemon.ParseFlags(program, args, &flags); err != nil {
-		return daemon.ExitCode(err)
+		return daemon.ExitCode("clusto up", err)
 	}
 	var s *site.Site
 	if flags.Inventory != "" {
@@ -51,7 +51,7 @@ func upMain(args []string) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	return daemon.ExitCode(flags.run(ctx, s, flags.Logger(os.Stderr)))
+	return daemon.ExitCode("clusto up", flags.run(ctx, s, flags.Logger(os.Stderr)))
 }
 
 // run serves the inventory, and answers DHCP once it is filled. Whatever ends

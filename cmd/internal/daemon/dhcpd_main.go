@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/clusto/clusto-engine/engine"
@@ -22,15 +23,17 @@ func DHCPMain(args []string) int {
 		About: "Answers DHCP and BOOTP requests of the hosts that clusto knows.",
 	}, args, &cfg)
 	if err != nil {
-		return ExitCode(err)
+		return ExitCode("clusto-dhcpd", err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	return ExitCode(ServeDHCP(ctx, &cfg, cfg.Logger(os.Stderr)))
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	return ExitCode("clusto-dhcpd", ServeDHCP(ctx, &cfg, cfg.Logger(os.Stderr)))
 }
 
-// ExitCode tells standard error what ended the program, in one line.
-func ExitCode(err error) int {
+// ExitCode tells standard error what ended a program, in one line, and gives the
+// code that it ends with. Drivers and the kernel may use several lines.
+func ExitCode(name string, err error) int {
 	exit := (*Exit)(nil)
 	switch {
 	case err == nil:
@@ -41,7 +44,7 @@ func ExitCode(err error) int {
 		}
 		return exit.Code
 	}
-	fmt.Fprintln(os.Stderr, err)
+	fmt.Fprintln(os.Stderr, name+": "+strings.Join(strings.Fields(err.Error()), " "))
 	if errors.Is(err, ErrConfig) {
 		return 2
 	}

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -31,25 +30,12 @@ func HTTPDMain(args []string) int {
 		About: "Serves the inventory over HTTP: /v2, and what the original's DHCP daemon asked for.",
 	}, args, &cfg)
 	if err != nil {
-		return ExitCode(err)
+		return ExitCode("clusto-httpd", err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	return ExitCode(oneLine("clusto-httpd", ServeHTTPD(ctx, cfg, cfg.Logger(os.Stderr), nil)))
-}
-
-// oneLine makes an Exit of what ended a program: a database driver may use
-// several lines.
-func oneLine(name string, err error) error {
-	if err == nil {
-		return nil
-	}
-	code := 1
-	if errors.Is(err, ErrConfig) {
-		code = 2
-	}
-	return &Exit{code, name + ": " + strings.Join(strings.Fields(err.Error()), " ")}
+	return ExitCode("clusto-httpd", ServeHTTPD(ctx, cfg, cfg.Logger(os.Stderr), nil))
 }
 
 // ServeHTTPD opens the database and serves it until ctx is over and the requests
