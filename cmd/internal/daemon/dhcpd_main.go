@@ -32,23 +32,29 @@ func DHCPMain(args []string) int {
 }
 
 // ExitCode tells standard error what ended a program, in one line, and gives the
-// code that it ends with. Drivers and the kernel may use several lines.
+// code that it ends with.
 func ExitCode(name string, err error) int {
+	code, line := lastWord(name, err)
+	if line != "" {
+		fmt.Fprintln(os.Stderr, line)
+	}
+	return code
+}
+
+// lastWord makes one line of an error: drivers and the kernel may use several.
+func lastWord(name string, err error) (code int, line string) {
 	exit := (*Exit)(nil)
 	switch {
 	case err == nil:
-		return 0
+		return 0, ""
 	case errors.As(err, &exit):
-		if exit.Line != "" {
-			fmt.Fprintln(os.Stderr, exit.Line)
-		}
-		return exit.Code
+		return exit.Code, exit.Line
+	case errors.Is(err, ErrConfig):
+		code = 2
+	default:
+		code = 1
 	}
-	fmt.Fprintln(os.Stderr, name+": "+strings.Join(strings.Fields(err.Error()), " "))
-	if errors.Is(err, ErrConfig) {
-		return 2
-	}
-	return 1
+	return code, name + ": " + strings.Join(strings.Fields(err.Error()), " ")
 }
 
 // ServeDHCP answers DHCP until ctx is over. SIGHUP marks the cache stale. An

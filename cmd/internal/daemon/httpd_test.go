@@ -47,22 +47,20 @@ func TestServeHTTPDThatNeverBegan(t *testing.T) {
 	}
 }
 
-func TestOneLine(t *testing.T) {
+func TestLastWord(t *testing.T) {
 	for _, tt := range []struct {
 		err  error
 		code int
 		line string
 	}{
+		{nil, 0, ""},
 		{errors.New("serve:\n\tit broke"), 1, "x: serve: it broke"},
 		{fmt.Errorf("%w: no database", ErrConfig), 2, "x: configuration: no database"},
+		{&Exit{Code: 2, Line: "y: --z: wrong"}, 2, "y: --z: wrong"},
 	} {
-		var exit *Exit
-		if err := oneLine("x", tt.err); !errors.As(err, &exit) || exit.Code != tt.code || exit.Line != tt.line {
-			t.Errorf("%q: %+v", tt.err, exit)
+		if code, line := lastWord("x", tt.err); code != tt.code || line != tt.line {
+			t.Errorf("%v: %d %q, want %d %q", tt.err, code, line, tt.code, tt.line)
 		}
-	}
-	if err := oneLine("x", nil); err != nil {
-		t.Error(err)
 	}
 }
 
