@@ -167,7 +167,7 @@ func (l *lab) launch(flags ...string) {
 
 func program(args ...string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", args...)
-	cmd.Env = append(os.Environ(), runAs+"=1")
+	cmd.Env = append(os.Environ(), runAs+"=1", "GORACE=atexit_sleep_ms=0") // else a second each
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return cmd
 }
