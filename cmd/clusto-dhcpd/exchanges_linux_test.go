@@ -22,7 +22,7 @@ import (
 	"github.com/clusto/clusto-engine/engine/storm"
 )
 
-// answer is a reply taken apart: BOOTP's answer by their names, "option N" in
+// answer is a reply taken apart: BOOTP's fields by their names, "option N" in
 // hex, "end", where it goes ("eth dst", "ip dst", "udp dst") and comes from.
 // "verdict" says what became of a request: "reply", or why there is none.
 type answer map[string]string

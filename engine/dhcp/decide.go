@@ -179,7 +179,11 @@ func (d *Decision) identify(r *Request, p *Prepared, site *Site) {
 	if d.Server == [4]byte{} {
 		d.Server = site.ServerID
 	}
-	d.Source = r.source(d.Binding)
+	b := d.Binding
+	if b == nil { // a NAK names who would offer: busybox ignores another's
+		b = p.fit(r, site)
+	}
+	d.Source = r.source(b)
 	if d.Source == [4]byte{} {
 		d.Source = p.server
 	}
