@@ -205,7 +205,7 @@ func daemons(b *testing.B, dir, db string, flags ...string) (pid int, stop func(
 	conf := []string{"--config", filepath.Join(dir, "services.conf")}
 	_, stopHTTP := run(b, exec.Command(filepath.Join(dir, "clusto-httpd"), append(conf, "--db", db, "--listen", apiAddr)...))
 	await(b, apiAddr)
-	args := append(conf, "--interface", "srv0", "--api-url", "http://"+apiAddr, "--metrics", metricsAddr)
+	args := append(conf, "--interface", "srv0", "--api-url", "http://"+apiAddr, "--metrics", metricsAddr, "--cache-file", "")
 	pid, stopDHCP := run(b, exec.Command(filepath.Join(dir, "clusto-dhcpd"), append(args, flags...)...))
 	await(b, metricsAddr)
 	return pid, func() {

@@ -129,14 +129,31 @@ func (s *shard[K, V]) remove(p pair[K, V]) bool {
 	return s.values.Remove(p.key)
 }
 
-// Each calls f with every value, in no order. It may see changes made
-// meanwhile or not.
-func (c *Cache[K, V]) Each(f func(K, V)) {
+// Each calls f with every value and the time it was stored, in no order. It may
+// see changes made meanwhile or not.
+func (c *Cache[K, V]) Each(f func(k K, v V, stored time.Time)) {
 	for i := range c.shards {
 		for _, p := range c.shards[i].pairs() {
-			f(p.key, p.val)
+			f(p.key, p.val, time.Unix(0, p.stored))
 		}
 	}
+}
+
+// Restore puts back what Each gave at another time, as stale: it serves where
+// the source fails, for MaxStale since it was stored. What is known of k already
+// is newer and stays. It reports whether the value was taken.
+func (c *Cache[K, V]) Restore(k K, v V, stored time.Time) bool {
+	if age := time.Since(stored); age < 0 || age >= c.cfg.MaxStale {
+		return false
+	}
+	s, _ := c.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.values.Contains(k) || s.absent.Contains(k) {
+		return false
+	}
+	s.values.Add(k, entry[V]{val: v, mark: mark{stored: stored.UnixNano()}})
+	return true
 }
 
 // Stats may be called at any time.

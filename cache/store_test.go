@@ -133,7 +133,7 @@ func TestPurges(t *testing.T) {
 	wantState(t, c, 7, Fresh)
 	wantState(t, c, 100, Missing)
 	n := 0
-	c.Each(func(k, v int) {
+	c.Each(func(k, v int, _ time.Time) {
 		n++
 		c.Purge(k) // a callback may call the cache
 	})
@@ -190,7 +190,7 @@ func TestManyGoroutines(t *testing.T) {
 				case 30:
 					c.MarkStale()
 				case 40:
-					c.Each(func(int, int) {})
+					c.Each(func(int, int, time.Time) {})
 					c.Stats()
 					c.SetLive(g%2 == 0)
 				}
@@ -209,4 +209,46 @@ func TestManyGoroutines(t *testing.T) {
 			t.Errorf("fetch of %d: %d, %v", k, v, err)
 		}
 	}
+}
+
+// TestRestore: what is put back is stale, for what is left of its time, and
+// never in the way of anything newer.
+func TestRestore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := &source{answer: func(_ context.Context, k int) (int, error) { return 0, errNone }}
+		cfg := config(src)
+		cfg.MaxStale = time.Hour
+		c := newCache(t, cfg)
+		now := time.Now()
+		c.put(1, 10)
+		if _, state, err := fetch(c, 2); state != Absent || err != nil {
+			t.Fatalf("state %d, %v", state, err)
+		}
+		for k, want := range map[int]struct {
+			stored time.Time
+			taken  bool
+			state  State
+		}{
+			1: {now.Add(-time.Minute), false, Fresh},
+			2: {now.Add(-time.Minute), false, Absent},
+			3: {now.Add(-time.Minute), true, Stale},
+			4: {now.Add(-time.Hour), false, Missing},
+			5: {now.Add(time.Minute), false, Missing}, // a clock that went wrong
+		} {
+			if taken := c.Restore(k, 77, want.stored); taken != want.taken {
+				t.Errorf("%d: taken %v", k, taken)
+			}
+			wantState(t, c, k, want.state)
+		}
+		time.Sleep(59*time.Minute + time.Second) // of the bubble
+		wantState(t, c, 3, Missing)
+		stored := map[int]time.Time{}
+		c.Each(func(k, _ int, at time.Time) { stored[k] = at })
+		if !stored[1].Equal(now) || !stored[3].Equal(now.Add(-time.Minute)) {
+			t.Errorf("stored at %v, want %v and a minute before", stored, now)
+		}
+		c.SetLive(true) // a watch does not make it fresh
+		c.Restore(6, 77, time.Now())
+		wantState(t, c, 6, Stale)
+	})
 }

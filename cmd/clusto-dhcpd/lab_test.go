@@ -152,7 +152,7 @@ func (l *lab) start(flags ...string) {
 // launch runs the real daemon, and ends it with the test. It must end well.
 func (l *lab) launch(flags ...string) {
 	l.t.Helper()
-	args := append([]string{"--interface", "srv0", "--api-url", "http://" + apiAddr, "--metrics", metricsAddr}, flags...)
+	args := append([]string{"--interface", "srv0", "--api-url", "http://" + apiAddr, "--metrics", metricsAddr, "--cache-file", l.db + ".hosts"}, flags...)
 	cmd := program(args...)
 	cmd.Stderr = l.log
 	must(l.t, cmd.Start())

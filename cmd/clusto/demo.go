@@ -184,7 +184,7 @@ func (d *demo) importSite(ctx context.Context) error {
 func (d *demo) startDHCP(ctx context.Context) error {
 	began := time.Now()
 	c, err := d.start("clusto-dhcpd", "--interface", serverLink, "--api-url", "http://"+demoAPI,
-		"--metrics", demoMetrics, "--workers", fmt.Sprint(d.flags.Workers))
+		"--metrics", demoMetrics, "--cache-file", filepath.Join(d.dir, "hosts"), "--workers", fmt.Sprint(d.flags.Workers))
 	if err != nil {
 		return err
 	}

@@ -17,8 +17,8 @@ import (
 
 const upAbout = "Inventory and DHCP in one process: import a site and answer its hosts."
 
-// upFlags are clusto-dhcpd's, and what makes it an inventory too. api_url is
-// not used: up is its own.
+// upFlags are clusto-dhcpd's, and what makes it an inventory too. api_url and
+// cache_file are not used: up is its own.
 type upFlags struct {
 	Inventory string `key:"-" placeholder:"FILE" help:"Import this site, written in YAML, before answering."`
 	DB        string `key:"-" name:"db" placeholder:"DSN" help:"Keep the inventory in this database: FILE, sqlite:////FILE or postgresql://USER@HOST/NAME. Unset: in memory, from --inventory alone."`
@@ -59,6 +59,7 @@ func upMain(args []string) int {
 func (f *upFlags) run(ctx context.Context, s *site.Site, log *slog.Logger) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	f.CacheFile = "" // the inventory is here itself
 	cfg := daemon.HTTPD{DB: f.DB, Listen: f.Listen, Common: f.Common}
 	if cfg.DB == "" {
 		cfg.DB = ":memory:"

@@ -57,7 +57,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := DHCP{
 		Interface: []string{"eth0"}, APIURL: "http://127.0.0.1:9996", LeaseTime: 3600, IPMIVendorClasses: []string{"udhcp 0.9.9-pre"},
-		IPMIOSPort: "ipmi0", CacheSize: 200000, CacheTTL: 30 * time.Second, NegativeTTL: 5 * time.Second, MaxStale: 24 * time.Hour,
+		IPMIOSPort: "ipmi0", CacheSize: 200000, CacheFile: "/var/lib/clusto/clusto-dhcpd.hosts", CacheTTL: 30 * time.Second, NegativeTTL: 5 * time.Second, MaxStale: 24 * time.Hour,
 		WarnInterval: time.Hour, Common: Common{LogFormat: "auto", LogLevel: "info"}, ExtraOptions: d.ExtraOptions,
 	}
 	if fmt.Sprintf("%+v", d) != fmt.Sprintf("%+v", want) || len(d.ExtraOptions) != 0 || d.ServerAddr().IsValid() {
@@ -73,7 +73,7 @@ func TestFileAndFlags(t *testing.T) {
 	want := DHCP{
 		Interface: []string{"eth9"}, APIURL: "http://10.0.0.1:9996", ServerID: "10.0.0.2", Workers: 2, LeaseTime: 4294967295,
 		ExtraOptions: map[int]string{67: "boot"}, UpdateIPMI: true, IPMIVendorClasses: []string{"udhcp 0.9.9-pre", "a,b"},
-		IPMIOSPort: "ipmi0", CacheSize: 200000, CacheTTL: 10 * time.Second, NegativeTTL: 5 * time.Second, MaxStale: 12 * time.Hour,
+		IPMIOSPort: "ipmi0", CacheSize: 200000, CacheFile: "/var/lib/clusto/clusto-dhcpd.hosts", CacheTTL: 10 * time.Second, NegativeTTL: 5 * time.Second, MaxStale: 12 * time.Hour,
 		WarnInterval: time.Hour, Common: Common{LogFormat: "auto", LogLevel: "debug"},
 	}
 	if fmt.Sprintf("%+v", d) != fmt.Sprintf("%+v", want) {
@@ -100,6 +100,7 @@ update_ipmi          true                                              services.
 ipmi_vendor_classes  ["udhcp 0.9.9-pre","a,b"]                         services.conf:13
 ipmi_osport          "ipmi0"                                           default
 cache_size           200000                                            default
+cache_file           "/var/lib/clusto/clusto-dhcpd.hosts"              default
 cache_ttl            "10s"                                             services.conf:10
 negative_ttl         "5s"                                              default
 max_stale            "12h0m0s"                                         services.conf:11
@@ -142,9 +143,9 @@ func TestErrors(t *testing.T) {
 		{"section twice", "{\"dhcp\": {},\n\"dhcp\": {}}", "", `prog: services.conf:2: section "dhcp" is there twice; make them one`},
 		{"section misspelt", "{\n\"dchp\": {}}", "", `prog: services.conf:2: section "dchp": did you mean "dhcp"? There is no such section`},
 		{"unknown key", in(`"api_rul": "http://a"`), "", `prog: services.conf:3: dhcp.api_rul: unknown key; did you mean "api_url"?`},
-		{"unknown key like none", in(`"colour": "http://a"`), "", `prog: services.conf:3: dhcp.colour: unknown key; known are interfaces, api_url, server_id, workers, metrics, lease_time, extra_options, nak_pxe, update_ipmi, ipmi_vendor_classes, ipmi_osport, cache_size, cache_ttl, negative_ttl, max_stale, warn_interval, log_format, log_level`},
+		{"unknown key like none", in(`"colour": "http://a"`), "", `prog: services.conf:3: dhcp.colour: unknown key; known are interfaces, api_url, server_id, workers, metrics, lease_time, extra_options, nak_pxe, update_ipmi, ipmi_vendor_classes, ipmi_osport, cache_size, cache_file, cache_ttl, negative_ttl, max_stale, warn_interval, log_format, log_level`},
 		{"key twice", in("\"workers\": 1,\n\"workers\": 2"), "", `prog: services.conf:4: dhcp.workers is there twice, first on line 3; keep one of them`},
-		{"flag only", in(`"check_config": true`), "", `prog: services.conf:3: dhcp.check_config: unknown key; known are interfaces, api_url, server_id, workers, metrics, lease_time, extra_options, nak_pxe, update_ipmi, ipmi_vendor_classes, ipmi_osport, cache_size, cache_ttl, negative_ttl, max_stale, warn_interval, log_format, log_level`},
+		{"flag only", in(`"check_config": true`), "", `prog: services.conf:3: dhcp.check_config: unknown key; known are interfaces, api_url, server_id, workers, metrics, lease_time, extra_options, nak_pxe, update_ipmi, ipmi_vendor_classes, ipmi_osport, cache_size, cache_file, cache_ttl, negative_ttl, max_stale, warn_interval, log_format, log_level`},
 		{"number", in(`"workers": "x"`), "", `prog: services.conf:3: dhcp.workers: want a number, got "x"; write a whole number without quotes`},
 		{"whole number", in(`"workers": 1.5`), "", `prog: services.conf:3: dhcp.workers: want a number, got 1.5; write a whole number without quotes`},
 		{"negative lease", in(`"lease_time": -1`), "", `prog: services.conf:3: dhcp.lease_time: want a number from 0 to 4294967295, got -1`},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
+	"net/netip"
 	"runtime"
 	"strings"
 	"sync"
@@ -87,6 +88,7 @@ func NewDHCPServer(cfg *DHCP, log *slog.Logger) (*DHCPServer, error) {
 		return nil, err
 	}
 	s.makeServer()
+	s.restore()
 	return s, nil
 }
 
@@ -185,15 +187,10 @@ func (s *DHCPServer) makeServer() {
 }
 
 // site is what the policy knows beside hosts.
-func (s *DHCPServer) site(networks []clusto.Network) dhcp.Site {
-	site := dhcp.Site{NakPXE: s.cfg.NakPXE}
+func (s *DHCPServer) site(networks []netip.Prefix) dhcp.Site {
+	site := dhcp.Site{NakPXE: s.cfg.NakPXE, Networks: networks}
 	if id := s.cfg.ServerAddr(); id.IsValid() {
 		site.ServerID = id.As4()
-	}
-	for _, n := range networks {
-		if n.Prefix.IsValid() {
-			site.Networks = append(site.Networks, n.Prefix)
-		}
 	}
 	return site
 }
@@ -217,6 +214,7 @@ func (s *DHCPServer) Run(ctx context.Context) error {
 	}
 	rest.Go(func() { s.server.Run(ctx, s.links) })
 	rest.Go(func() { s.prefetch(ctx) })
+	rest.Go(func() { s.save(ctx) })
 	<-ctx.Done()
 	for _, g := range s.links {
 		for j := range g.Workers() {

@@ -49,8 +49,8 @@ func (s *DHCPServer) serveMetrics(ctx context.Context, addr string) (wait func()
 	return func() { <-done }, nil
 }
 
-// readyz answers 200 once every interface is up and all hosts have been fetched
-// once; else 503 and a line for each reason. It stays 200 while the inventory
+// readyz answers 200 once every interface is up and hosts are at hand, fetched
+// or kept from the last run; else 503 and a line for each reason. It stays 200 while the inventory
 // is down: known hosts are answered.
 func (s *DHCPServer) readyz(w http.ResponseWriter, _ *http.Request) {
 	var why []string
@@ -59,7 +59,7 @@ func (s *DHCPServer) readyz(w http.ResponseWriter, _ *http.Request) {
 			why = append(why, "interface "+name+" is not up")
 		}
 	}
-	if !s.fill.done.Load() {
+	if !s.fill.done.Load() && s.fill.kept.Load() == 0 {
 		why = append(why, "the hosts have not been fetched from "+s.cfg.APIURL+" yet")
 	}
 	if len(why) > 0 {

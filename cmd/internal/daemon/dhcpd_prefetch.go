@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"net/netip"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,17 @@ type prefetch struct {
 	done   atomic.Bool // once, at least
 	hosts  atomic.Int64
 	took   atomic.Int64 // nanoseconds, the last time
+	runs   atomic.Uint64
+	kept   atomic.Int64 // hosts that the last run had left
+	known  atomic.Pointer[[]netip.Prefix]
+}
+
+// networks gives the ranges of all IP managers, as last heard; nil before that.
+func (p *prefetch) networks() []netip.Prefix {
+	if n := p.known.Load(); n != nil {
+		return *n
+	}
+	return nil
 }
 
 // again asks for all hosts once more.
@@ -76,8 +88,19 @@ func (s *DHCPServer) loadNetworks(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.server.SetSite(s.site(networks))
+	var ranges []netip.Prefix
+	for _, n := range networks {
+		if n.Prefix.IsValid() {
+			ranges = append(ranges, n.Prefix)
+		}
+	}
+	s.setNetworks(ranges)
 	return nil
+}
+
+func (s *DHCPServer) setNetworks(ranges []netip.Prefix) {
+	s.fill.known.Store(&ranges)
+	s.server.SetSite(s.site(ranges))
 }
 
 func (s *DHCPServer) loadAll(ctx context.Context) error {
@@ -96,6 +119,7 @@ func (s *DHCPServer) loadAll(ctx context.Context) error {
 	took := time.Since(start)
 	debug.FreeOSMemory() // the stream left much behind; it will not come again soon
 	s.fill.done.Store(true)
+	s.fill.runs.Add(1)
 	s.fill.hosts.Store(int64(n))
 	s.fill.took.Store(int64(took))
 	s.log.Info("all hosts are at hand", "hosts", n, "took", took.Round(time.Millisecond).String())

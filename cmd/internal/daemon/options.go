@@ -42,6 +42,7 @@ type DHCP struct {
 	IPMIOSPort        string   `name:"ipmi-osport" default:"ipmi0" placeholder:"NAME" help:"The osportname of addresses that are a BMC's (${default})."`
 
 	CacheSize    int           `default:"200000" placeholder:"HOSTS" help:"Hosts to keep in memory (${default})."`
+	CacheFile    string        `default:"/var/lib/clusto/clusto-dhcpd.hosts" placeholder:"FILE" help:"Keep the known hosts in FILE over a restart, for the inventory may be down then; empty: do not (${default})."`
 	CacheTTL     time.Duration `name:"cache-ttl" default:"30s" placeholder:"TIME" help:"How long an answer of clusto-httpd counts as fresh where it does not tell of changes (${default})."`
 	NegativeTTL  time.Duration `name:"negative-ttl" default:"5s" placeholder:"TIME" help:"How long an unknown MAC stays unknown (${default})."`
 	MaxStale     time.Duration `default:"24h" placeholder:"TIME" help:"How long old answers serve while clusto-httpd is down (${default})."`

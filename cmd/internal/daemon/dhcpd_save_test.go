@@ -1,0 +1,127 @@
+package daemon
+
+import (
+	"bytes"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clusto/clusto-engine/clusto"
+	"github.com/clusto/clusto-engine/engine/dhcp"
+)
+
+// keeper is a server without interfaces: what saves and restores hosts.
+func keeper(t *testing.T, url, file string, log *bytes.Buffer) *DHCPServer {
+	t.Helper()
+	s := &DHCPServer{
+		cfg: &DHCP{APIURL: url, CacheFile: file, CacheSize: 1000, MaxStale: time.Hour, WarnInterval: time.Hour},
+		log: slog.New(slog.NewTextHandler(log, nil)), fill: prefetch{wanted: make(chan struct{}, 1)},
+	}
+	s.warned.every = time.Hour
+	if err := s.makeInventory(); err != nil {
+		t.Fatal(err)
+	}
+	s.makeServer()
+	return s
+}
+
+func keptMAC(i int) clusto.MAC { return clusto.MAC{2, 0, 0, 0, byte(i >> 8), byte(i)} }
+
+// fillKeeper has a server know hosts.
+func fillKeeper(s *DHCPServer, n int) {
+	for i := range n {
+		p, _ := dhcp.Prepare(&clusto.Host{
+			MAC: keptMAC(i), Entity: clusto.Entity{Name: "s", Type: "server"}, Enabled: true,
+			Addresses: []clusto.Address{{IP: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})}},
+		}, dhcp.PrepareConfig{})
+		s.hosts.PutAt(s.hosts.Generation(), keptMAC(i), p)
+	}
+	s.setNetworks([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")})
+}
+
+func TestHostsAreKept(t *testing.T) {
+	const n = 500
+	var log bytes.Buffer
+	file := filepath.Join(t.TempDir(), "new", "folder", "hosts")
+	old := keeper(t, "http://a", file, &log)
+	fillKeeper(old, n)
+	for range 2 { // over itself too
+		if got, err := old.writeHosts(file); err != nil || got != n {
+			t.Fatalf("%d written: %v", got, err)
+		}
+	}
+	now := keeper(t, "http://a", file, &log)
+	now.restore()
+	for i := range n {
+		p, state := now.hosts.Lookup(keptMAC(i), time.Now().UnixNano())
+		want, _ := old.hosts.Lookup(keptMAC(i), time.Now().UnixNano())
+		if state != dhcp.Stale || p.Name() != want.Name() {
+			t.Fatalf("host %d: state %d, want stale", i, state)
+		}
+	}
+	if nets := now.fill.networks(); len(nets) != 1 || now.fill.kept.Load() != n || !strings.Contains(log.String(), "hosts=500") {
+		t.Errorf("networks %v, %d kept\n%s", nets, now.fill.kept.Load(), &log)
+	}
+	if left, _ := filepath.Glob(file + ".new-*"); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// TestDamagedFileIsNotUsed: any byte changed, any length cut, another version,
+// another inventory: a warning, and no host.
+func TestDamagedFileIsNotUsed(t *testing.T) {
+	var log bytes.Buffer
+	file := filepath.Join(t.TempDir(), "hosts")
+	old := keeper(t, "http://a", file, &log)
+	fillKeeper(old, 3)
+	if _, err := old.writeHosts(file); err != nil {
+		t.Fatal(err)
+	}
+	good, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := func(what, url string, data []byte) {
+		t.Helper()
+		if err := os.WriteFile(file, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		log.Reset()
+		s := keeper(t, url, file, &log)
+		s.restore()
+		if n := s.hosts.Stats().Values; n != 0 || strings.Count(log.String(), "are not used") != 1 {
+			t.Fatalf("%s: %d hosts taken\n%s", what, n, &log)
+		}
+	}
+	for i := range good {
+		bad := bytes.Clone(good)
+		bad[i] ^= 0x10
+		refused("a bit changed", "http://a", bad)
+		refused("cut", "http://a", good[:i])
+	}
+	refused("another inventory", "http://b", good)
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	log.Reset()
+	keeper(t, "http://a", file, &log).restore()
+	if log.Len() > 0 {
+		t.Errorf("the first start complains: %s", &log)
+	}
+}
+
+// TestUnwritableFileIsOneWarning and stops nothing.
+func TestUnwritableFileIsOneWarning(t *testing.T) {
+	var log bytes.Buffer
+	s := keeper(t, "http://a", "/proc/nowhere/hosts", &log)
+	fillKeeper(s, 1)
+	s.saveNow()
+	s.saveNow()
+	if n := strings.Count(log.String(), "--cache-file"); n != 1 {
+		t.Errorf("%d warnings, want 1: %s", n, &log)
+	}
+}
