@@ -2,6 +2,7 @@ package dhcp
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -38,6 +39,7 @@ func (s *Server) Run(ctx context.Context, out Sender) {
 	}
 	filler.Go(func() { s.newFiller(out).sweep(ctx) })
 	filler.Go(func() { s.prober(ctx) })
+	filler.Go(func() { s.pinger(ctx) })
 	filler.Wait()
 	s.drop(time.Now().Add(time.Hour))
 	done()
@@ -95,7 +97,7 @@ func (s *Server) fetch(ctx context.Context, mac clusto.MAC) (*Prepared, State, e
 	late := time.AfterFunc(s.cfg.Slow, func() { s.health.overdue(mac) })
 	p, state, err := s.cfg.Hosts.Fetch(ctx, mac)
 	late.Stop()
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || errors.Is(err, context.Canceled) {
 		return p, state, err // that says nothing of the inventory
 	}
 	if failing := s.health.ended(mac, time.Since(start), err); err != nil && !failing {
@@ -192,4 +194,39 @@ func (s *Server) prober(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// pinger notices that an inventory which was away is back, though all loads
+// hang on connections of before.
+func (s *Server) pinger(ctx context.Context) {
+	if s.cfg.Ping == nil {
+		return
+	}
+	tick := time.NewTicker(probeEvery)
+	defer tick.Stop()
+	for away := false; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		switch {
+		case !s.health.degraded.Load():
+			away = false
+		case s.ping(ctx) != nil:
+			away = true
+		case away:
+			away = false
+			s.health.returned()
+			if s.cfg.Returned != nil {
+				s.cfg.Returned()
+			}
+		}
+	}
+}
+
+func (s *Server) ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Slow)
+	defer cancel()
+	return s.cfg.Ping(ctx)
 }

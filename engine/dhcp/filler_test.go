@@ -8,11 +8,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/clusto/clusto-engine/clusto"
+	"github.com/clusto/clusto-engine/codec/dhcp4"
 	"github.com/clusto/clusto-engine/engine"
 )
 
@@ -26,6 +28,15 @@ type inventory struct {
 	known map[clusto.MAC]*Prepared
 	state map[clusto.MAC]State // of Lookup
 	order []clusto.MAC         // of Fetch
+	off   chan struct{}        // closed to call loads off; nil until one waits
+}
+
+// callOff ends the loads that are on their way.
+func (v *inventory) callOff() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	close(v.off)
+	v.off = nil
 }
 
 func (v *inventory) Lookup(mac clusto.MAC, _ int64) (*Prepared, State) {
@@ -41,11 +52,17 @@ func (v *inventory) Fetch(ctx context.Context, mac clusto.MAC) (*Prepared, State
 	v.mu.Lock()
 	takes := v.takes
 	v.order = append(v.order, mac)
+	if v.off == nil {
+		v.off = make(chan struct{})
+	}
+	off := v.off
 	v.mu.Unlock()
 	err := ctx.Err()
 	select {
 	case <-ctx.Done():
 		err = ctx.Err()
+	case <-off:
+		err = context.Canceled
 	case <-time.After(takes):
 	}
 	v.mu.Lock()
@@ -371,4 +388,56 @@ func TestShutdownWaitsForLoads(t *testing.T) {
 			f.logged(t, "the inventory does not answer", 0)
 		})
 	}
+}
+
+// TestReturnIsNoticedWhileLoadsHang: the inventory hung and is back, but the
+// loads of before hang on. They are called off and tried again.
+func TestReturnIsNoticedWhileLoadsHang(t *testing.T) {
+	var away atomic.Bool
+	var calledOff atomic.Int32
+	var h *hall
+	cfg := Config{
+		Ping: func(ctx context.Context) error {
+			if away.Load() {
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			return nil
+		},
+		Returned: func() {
+			calledOff.Add(1)
+			h.inv.callOff()
+		},
+	}
+	inHall(t, Missing, cfg, func(t *testing.T, f *hall) {
+		h = f
+		f.inv.set(time.Hour, nil)
+		away.Store(true)
+		f.get(t, ask{typ: dhcp4.Discover}, engine.Parked)
+		time.Sleep(3 * time.Second) // of the bubble
+		f.get(t, ask{typ: dhcp4.Discover}, engine.Replaced)
+		away.Store(false)
+		f.inv.set(0, nil)
+		time.Sleep(2 * time.Second) // of the bubble
+		f.count(t, map[engine.Verdict]uint64{engine.Reply: 1})
+		if n := calledOff.Load(); n != 1 || f.Degraded() {
+			t.Errorf("called off %d times, degraded %v", n, f.Degraded())
+		}
+		f.logged(t, "the inventory does not answer", 1)
+		f.logged(t, "the inventory answers again", 1)
+	})
+}
+
+// TestSlowInventoryIsNotCalledOff: it is there, and takes its time.
+func TestSlowInventoryIsNotCalledOff(t *testing.T) {
+	cfg := Config{
+		Ping:     func(context.Context) error { return nil },
+		Returned: func() { t.Error("called off") },
+	}
+	inHall(t, Missing, cfg, func(t *testing.T, f *hall) {
+		f.inv.set(3*time.Second, nil)
+		f.get(t, ask{typ: dhcp4.Discover}, engine.Parked)
+		time.Sleep(3500 * time.Millisecond) // of the bubble
+		f.count(t, map[engine.Verdict]uint64{engine.Reply: 1})
+	})
 }

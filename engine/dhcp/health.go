@@ -124,6 +124,18 @@ func (h *health) overdue(mac clusto.MAC) {
 	h.change(was, nil)
 }
 
+// returned notes that the inventory is there again.
+func (h *health) returned() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	was := h.failing || h.late
+	if h.failing {
+		close(h.open)
+	}
+	h.inRow, h.failing, h.late = 0, false, false
+	h.change(was, nil)
+}
+
 // idle gives the MAC to ask for when the inventory is in trouble and nobody
 // has asked for a while, so that its return is noticed.
 func (h *health) idle() (clusto.MAC, bool) {

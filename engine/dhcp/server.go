@@ -44,6 +44,13 @@ type Config struct {
 	Slow    time.Duration   // how long a stale entry waits for a fresh one; 1s
 	Warn    time.Duration   // the same warning about one MAC comes once in this time; 1h
 	Counter *engine.Counter // where the filler counts; one of its own by default
+
+	// Ping asks whether the inventory is there at all. While that is in doubt it
+	// is asked again and again, each time for Slow at most. When it is back after
+	// it was away, Returned is called: loads that hang since before should end
+	// with context.Canceled, and are tried again. Nil asks nothing.
+	Ping     func(context.Context) error
+	Returned func()
 }
 
 // Server is what the workers of all interfaces share.

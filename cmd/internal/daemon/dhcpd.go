@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/clusto/clusto-engine/cache"
@@ -40,6 +41,7 @@ type DHCPServer struct {
 	sink   *afpacket.Sink
 	warned once
 	fill   prefetch
+	epoch  atomic.Pointer[epoch]
 }
 
 // hosts is what dhcp.Server needs of a cache.
@@ -97,6 +99,7 @@ func (s *DHCPServer) makeInventory() (err error) {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
+	s.newEpoch()
 	seed := maphash.MakeSeed()
 	s.hosts.Cache, err = cache.New(cache.Config[clusto.MAC, *dhcp.Prepared]{
 		Size: s.cfg.CacheSize, TTL: s.cfg.CacheTTL, AbsentTTL: s.cfg.NegativeTTL, MaxStale: s.cfg.MaxStale,
@@ -111,8 +114,25 @@ func (s *DHCPServer) makeInventory() (err error) {
 	return nil
 }
 
+// epoch is the time between two outages of the inventory. Loads end with it:
+// they hang on connections that will never answer.
+type epoch struct {
+	ctx context.Context
+	end context.CancelFunc
+}
+
+func (s *DHCPServer) newEpoch() {
+	ctx, end := context.WithCancel(context.Background())
+	if old := s.epoch.Swap(&epoch{ctx, end}); old != nil {
+		old.end()
+	}
+}
+
 // load asks the inventory for one host.
 func (s *DHCPServer) load(ctx context.Context, mac clusto.MAC) (*dhcp.Prepared, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.epoch.Load().ctx, cancel)()
 	h, err := s.client.Host(ctx, mac)
 	if err != nil {
 		return nil, err
@@ -183,6 +203,7 @@ func (s *DHCPServer) makeServer() {
 	s.lot = engine.NewLot(engine.LotConfig{})
 	s.server = dhcp.NewServer(dhcp.Config{
 		Hosts: s.hosts, Lot: s.lot, Log: s.log, Site: s.site(nil), Warn: s.cfg.WarnInterval, Counter: s.stats.Counter(n),
+		Ping: s.client.Ready, Returned: s.newEpoch,
 	})
 }
 
