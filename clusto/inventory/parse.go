@@ -24,11 +24,7 @@ const maxErrors = 20
 // all errors that can be found without the database and returns them joined, an
 // *Error each, by line, 20 at most.
 func Parse(file string, data []byte) (*Site, error) {
-	p := &parser{
-		file: file, budget: 200_000 + 2*len(data),
-		known: map[string]*thing{}, attrSeen: map[attrID]int{},
-		macs: map[clusto.MAC]claim{}, ips: map[netip.Addr]claim{}, units: map[unit]claim{},
-	}
+	p := newParser(file, len(data))
 	if root := p.root(data); root != nil {
 		p.site(root)
 	}
@@ -36,6 +32,14 @@ func Parse(file string, data []byte) (*Site, error) {
 		return nil, err
 	}
 	return p.finish(), nil
+}
+
+func newParser(file string, size int) *parser {
+	return &parser{
+		file: file, budget: 200_000 + 2*size,
+		known: map[string]*thing{}, attrSeen: map[attrID]int{},
+		macs: map[clusto.MAC]claim{}, ips: map[netip.Addr]claim{}, units: map[unit]claim{},
+	}
 }
 
 // parser holds what one file has said so far.

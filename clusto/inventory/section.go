@@ -102,6 +102,11 @@ func (p *parser) site(root *yaml.Node) {
 		}
 		p.what = ""
 	}
+	p.bodies()
+}
+
+// bodies reads what is said of the declared objects, and judges the whole.
+func (p *parser) bodies() {
 	for _, t := range p.things {
 		clear(p.attrSeen)
 		p.what = t.String()

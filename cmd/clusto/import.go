@@ -8,18 +8,30 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/clusto/clusto-engine/clusto"
 	site "github.com/clusto/clusto-engine/clusto/inventory"
 )
 
-const importAbout = "Put a site that is written down in YAML into the inventory: all of it or nothing."
+const importAbout = "Put a site that is written down in YAML, or servers in CSV, into the inventory: all of it or nothing."
 
 type importFlags struct {
-	Site string `arg:"" help:"The file; - is standard input. What the inventory holds already is left as it is."`
+	Site   string `arg:"" help:"The file; - is standard input. What the inventory holds already is left as it is."`
+	Format string `default:"auto" placeholder:"FORMAT" help:"yaml or csv; auto takes *.csv for CSV and anything else for YAML."`
 	choice
+}
+
+// Validate checks what kong cannot.
+func (f *importFlags) Validate() error {
+	switch f.Format {
+	case "auto", "yaml", "csv":
+		return nil
+	}
+	return fmt.Errorf("--format: %q is none; write auto, yaml or csv", f.Format)
 }
 
 func importMain(args []string) int {
@@ -29,7 +41,7 @@ func importMain(args []string) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	s, err := readSite(flags.Site)
+	s, err := readSiteAs(flags.Site, isCSV(flags.Site, flags.Format))
 	if errors.As(err, new(*site.Error)) {
 		fmt.Fprintln(os.Stderr, err) // a line each, with its place
 		return exitUsage
@@ -48,19 +60,30 @@ func importMain(args []string) int {
 	return 0
 }
 
-func readSite(file string) (*site.Site, error) {
+// isCSV goes by the format where one is named, else by the file's name.
+func isCSV(file, format string) bool {
+	return format == "csv" || format == "auto" && strings.EqualFold(filepath.Ext(file), ".csv")
+}
+
+func readSite(file string) (*site.Site, error) { return readSiteAs(file, isCSV(file, "auto")) }
+
+func readSiteAs(file string, csv bool) (*site.Site, error) {
+	parse := site.Parse
+	if csv {
+		parse = site.ParseCSV
+	}
 	if file == "-" {
 		data, err := io.ReadAll(os.Stdin)
 		if err != nil {
 			return nil, fmt.Errorf("read standard input: %w", err)
 		}
-		return site.Parse("stdin", data)
+		return parse("stdin", data)
 	}
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("%w; give the file that the site is written in, or - for standard input", err)
 	}
-	return site.Parse(file, data)
+	return parse(file, data)
 }
 
 // refused says why the inventory did not take a site.
@@ -68,7 +91,11 @@ func (f *importFlags) refused(s *site.Site, err error) int {
 	if !errors.As(err, new(*clusto.OpError)) {
 		return fail("import", code(err), f.advise(doubt(err)))
 	}
-	fmt.Fprintf(os.Stderr, "%v; %s; nothing was imported\n", s.Explain(err), mend(err))
+	how := mend(err)
+	if isCSV(f.Site, f.Format) && errors.Is(err, clusto.ErrNotFound) {
+		how = "correct its name, or import a YAML file that declares it first"
+	}
+	fmt.Fprintf(os.Stderr, "%v; %s; nothing was imported\n", s.Explain(err), how)
 	return code(err)
 }
 
