@@ -147,7 +147,7 @@ func TestInventoryFailsDuringAStorm(t *testing.T) {
 		t.Errorf("the daemon has grown to %d MB and %d goroutines", rss, threads)
 	}
 	for _, line := range []string{"the inventory does not answer", "the inventory answers again"} {
-		if n := strings.Count(h.log.String(), line); n != outages {
+		if n := strings.Count(h.log.String(), line); n < outages || n > outages && !raceEnabled { // under it the inventory is slow by itself
 			t.Errorf("%q is logged %d times for %d outages", line, n, outages)
 		}
 	}
