@@ -1,5 +1,6 @@
 // Package client asks clusto-httpd over HTTP: one host, all hosts as a stream,
-// and changes as a batch. Whatever goes wrong on the way wraps
+// and changes as a batch. Legacy asks the original one, as far as it can answer,
+// and Auto whichever is there. Whatever goes wrong on the way wraps
 // clusto.ErrUnavailable; only a well-formed answer can say ErrNotFound.
 package client
 
@@ -31,15 +32,28 @@ type Config struct {
 
 	BatchTimeout time.Duration // of Apply; 5 min, as long as clusto-httpd reads
 	StreamPause  time.Duration // how long a stream may stand still; 30 s
+
+	// Behind the original clusto-httpd:
+	Loads       int           // hosts read, and requests made, at once; 4
+	LongTimeout time.Duration // of a call about a container or about all hosts; 30 s
+	Patience    time.Duration // how long the walk over all hosts waits for the server's return; 10 min
+	Memory      func(read func(ctx context.Context, key string) (*Record, error)) (Memory, error) // nil: what hosts share is read for each
+
+	oneShot bool // a connection for each request
 }
+
+const maxBody = 1 << 20
 
 func (c Config) withDefaults() Config {
 	c.Timeout = cmp.Or(c.Timeout, 4*time.Second)
-	c.MaxBody = cmp.Or(c.MaxBody, 1<<20)
+	c.MaxBody = cmp.Or(c.MaxBody, maxBody)
 	c.Agent = cmp.Or(c.Agent, "clusto-engine")
 	c.Conns = cmp.Or(c.Conns, 64)
 	c.BatchTimeout = cmp.Or(c.BatchTimeout, 5*time.Minute)
 	c.StreamPause = cmp.Or(c.StreamPause, 30*time.Second)
+	c.Loads = cmp.Or(c.Loads, 4)
+	c.LongTimeout = cmp.Or(c.LongTimeout, 30*time.Second)
+	c.Patience = cmp.Or(c.Patience, 10*time.Minute)
 	return c
 }
 
@@ -70,7 +84,7 @@ func transport(cfg Config) *http.Transport {
 	return &http.Transport{
 		DialContext: dialer.DialContext, MaxIdleConns: cfg.Conns, MaxIdleConnsPerHost: cfg.Conns,
 		IdleConnTimeout: time.Minute, DisableCompression: true,
-		ReadBufferSize: 32 << 10,
+		ReadBufferSize: 32 << 10, DisableKeepAlives: cfg.oneShot,
 	}
 }
 
