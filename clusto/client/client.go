@@ -37,7 +37,7 @@ type Config struct {
 	Loads       int           // hosts read, and requests made, at once; 4
 	LongTimeout time.Duration // of a call about a container or about all hosts; 30 s
 	Patience    time.Duration // how long the walk over all hosts waits for the server's return; 10 min
-	Memory      func(read func(ctx context.Context, key string) (*Record, error)) (Memory, error) // nil: what hosts share is read for each
+	Memory      NewMemory     // nil: what hosts share is read for each
 
 	oneShot bool // a connection for each request
 }

@@ -15,8 +15,11 @@ import (
 	"github.com/clusto/clusto-engine/clusto"
 )
 
+// NewMemory makes a Memory of the function that reads what a key stands for.
+type NewMemory func(read func(ctx context.Context, key string) (*Record, error)) (Memory, error)
+
 // Memory keeps what many hosts share: containers, IP managers and whatever else
-// attributes point to. It is made with the function that reads one of them.
+// attributes point to.
 type Memory interface {
 	// Get gives what is known of a key and not too old, or else has it read,
 	// once however many ask. A read outlives the caller who began it, and has
@@ -52,8 +55,8 @@ const longBodies = 16
 type Legacy struct {
 	c        *Client
 	memory   Memory
-	hosts    gate // hosts that are read at once
-	requests gate // requests on their way, for hosts or else
+	hosts    gate // hosts that are being read
+	requests gate // requests on their way, for hosts or for what they share
 }
 
 // NewLegacy makes a Legacy. It does not connect.
@@ -80,10 +83,10 @@ func (l *Legacy) Close() { l.c.Close() }
 func (l *Legacy) Forget() { l.memory.Forget() }
 
 // Ready asks for the list of types, which every clusto has, and checks that it
-// is one.
+// is one. It waits for no turn, since others may hang.
 func (l *Legacy) Ready(ctx context.Context) error {
 	var types []string
-	if err := l.get(ctx, l.c.cfg.Timeout, "/", &types); err != nil {
+	if err := l.request(ctx, l.c.cfg.Timeout, http.MethodGet, "/", &types); err != nil {
 		return err
 	}
 	bad := func(t string) bool { return len(t) < 2 || t[0] != '/' || strings.Contains(t[1:], "/") }
@@ -160,6 +163,10 @@ func (l *Legacy) call(ctx context.Context, timeout time.Duration, method, path s
 		return fmt.Errorf("ask %s%s: %d requests are on their way already: %w: %w", l.c.cfg.URL, path, l.requests.size, err, clusto.ErrUnavailable)
 	}
 	defer l.requests.leave()
+	return l.request(ctx, timeout, method, path, into)
+}
+
+func (l *Legacy) request(ctx context.Context, timeout time.Duration, method, path string, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	resp, err := l.c.do(ctx, method, path, nil)

@@ -72,8 +72,9 @@ func (w *walk) entity(ctx context.Context, path string) error {
 	if err != nil || r == nil {
 		return err
 	}
-	for i := range r.ports {
-		mac, ok := stored(&r.ports[i])
+	ports := r.ports
+	for i := range ports {
+		mac, ok := stored(&ports[i])
 		if !ok || w.seen[mac] {
 			continue
 		}
@@ -81,6 +82,7 @@ func (w *walk) entity(ctx context.Context, path string) error {
 		if err := w.host(ctx, mac, r); err != nil {
 			return err
 		}
+		r = nil // a host is read after f was given the one before
 	}
 	return nil
 }

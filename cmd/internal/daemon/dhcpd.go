@@ -31,7 +31,7 @@ var ErrConfig = errors.New("configuration")
 type DHCPServer struct {
 	cfg    *DHCP
 	log    *slog.Logger
-	client *client.Client
+	client *client.Auto
 	prep   dhcp.PrepareConfig
 	hosts  hosts
 	server *dhcp.Server
@@ -95,8 +95,7 @@ func NewDHCPServer(cfg *DHCP, log *slog.Logger) (*DHCPServer, error) {
 }
 
 func (s *DHCPServer) makeInventory() (err error) {
-	s.client, err = client.New(client.Config{URL: s.cfg.APIURL, Agent: "clusto-dhcpd/" + version()})
-	if err != nil {
+	if s.client, err = s.newClient(); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	s.newEpoch()
@@ -259,6 +258,7 @@ func (s *DHCPServer) crashed(err error) {
 // MarkStale has every host asked for again, when its next request comes, and
 // all of them in bulk right away.
 func (s *DHCPServer) MarkStale() {
+	s.client.Forget() // first: a host that is read from now on is not read from memory
 	s.hosts.MarkStale()
 	s.fill.again()
 }

@@ -26,6 +26,8 @@ type prefetch struct {
 	runs   atomic.Uint64
 	kept   atomic.Int64 // hosts that the last run had left
 	known  atomic.Pointer[[]netip.Prefix]
+
+	networked time.Time // when a walk last read the networks; the prefetch's own
 }
 
 // networks gives the ranges of all IP managers, as last heard; nil before that.
@@ -109,8 +111,12 @@ func (s *DHCPServer) loadAll(ctx context.Context) error {
 		return err
 	}
 	gen := s.hosts.Generation()
+	oneByOne := s.beginWalk()
 	n, err := s.client.Hosts(ctx, func(h *clusto.Host) error {
 		s.hosts.PutAt(gen, h.MAC, s.prepare(h))
+		if oneByOne {
+			gen = s.walked(ctx) // the next one is read from now on
+		}
 		return nil
 	})
 	if err != nil {
