@@ -117,25 +117,27 @@ func (a *Auto) Networks(ctx context.Context) (n []clusto.Network, err error) {
 // Hosts calls f with every host, as Client.Hosts or Legacy.Hosts does. It ends
 // with an error when the server is replaced by one of the other kind.
 func (a *Auto) Hosts(ctx context.Context, f func(*clusto.Host) error) (n int, err error) {
+	err = a.either(ctx,
+		func() (err error) { n, err = a.Client.Hosts(ctx, f); return err },
+		func() (err error) { n, err = a.walk(ctx, f); return err })
+	return n, err
+}
+
+// walk is Hosts behind the original.
+func (a *Auto) walk(ctx context.Context, f func(*clusto.Host) error) (int, error) {
 	a.mu.Lock()
 	switched := a.switched
 	a.mu.Unlock()
-	err = a.either(ctx,
-		func() (err error) { n, err = a.Client.Hosts(ctx, f); return err },
-		func() (err error) {
-			ctx, cancel := context.WithCancelCause(ctx)
-			defer cancel(nil)
-			go func() {
-				select {
-				case <-switched:
-					cancel(errSwitched)
-				case <-ctx.Done():
-				}
-			}()
-			n, err = a.legacy.walk(ctx, func(h *clusto.Host) error { a.heard(nil); return f(h) }, a.stillOriginal)
-			return err
-		})
-	return n, err
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-switched:
+			cancel(errSwitched)
+		case <-ctx.Done():
+		}
+	}()
+	return a.legacy.walk(ctx, func(h *clusto.Host) error { a.heard(nil); return f(h) }, a.stillOriginal)
 }
 
 // Ready asks whether there is a clusto-httpd of either kind.
