@@ -24,7 +24,7 @@ const (
 // Bounds beside the guard against cycles: real sites are far from them.
 const (
 	maxDistance = 64 // containers above each other
-	maxOwners   = 32 // entities with one MAC that are looked at
+	maxOwners   = 32 // entities with one MAC that are looked at; more are ambiguous
 )
 
 // Host resolves one MAC as /v2 does, from what the original says. It returns an
@@ -45,24 +45,30 @@ func (l *Legacy) host(ctx context.Context, mac clusto.MAC, known *Record) (*clus
 		return nil, err
 	}
 	h := &clusto.Host{MAC: mac, Addresses: []clusto.Address{}, Attrs: []clusto.Attr{}}
+	if len(paths) > maxOwners {
+		return ambiguous(h, paths), nil
+	}
 	owners, err := l.winners(ctx, mac, paths, known)
 	if err != nil {
 		return nil, err
 	}
+	paths = nil
 	for _, o := range owners {
-		if p := o.r.path; !slices.Contains(h.Ambiguous, p) {
-			h.Ambiguous = append(h.Ambiguous, p)
+		if !slices.Contains(paths, o.r.path) {
+			paths = append(paths, o.r.path)
 		}
 	}
-	if len(h.Ambiguous) > 1 {
-		slices.Sort(h.Ambiguous)
-		h.Why = "several entities have this MAC"
-		return h, nil
+	if len(paths) > 1 {
+		return ambiguous(h, paths), nil
 	}
-	h.Ambiguous = nil
 	o := owners[0]
 	h.Port, h.Number, h.BMC, h.OSPort = keyNIC, max(o.number, 0), o.bmc, o.r.osport(o.number)
 	return h, l.describe(ctx, h, o.r)
+}
+
+func ambiguous(h *clusto.Host, paths []string) *clusto.Host {
+	h.Ambiguous, h.Why = slices.Sorted(slices.Values(paths)), "several entities have this MAC"
+	return h
 }
 
 // match is a condition of get_entities.
@@ -134,9 +140,6 @@ func (o owner) rank() int {
 // winners reads the entities and keeps the owners of the lowest rank, by port;
 // there is at least one.
 func (l *Legacy) winners(ctx context.Context, mac clusto.MAC, paths []string, known *Record) (all []owner, err error) {
-	if len(paths) > maxOwners {
-		return nil, fmt.Errorf("find host %s: more than %d entities have this MAC; take it from those that lack it: %w", mac, maxOwners, clusto.ErrUnavailable)
-	}
 	for _, p := range paths {
 		r := known
 		if r == nil || r.path != p {
@@ -147,7 +150,7 @@ func (l *Legacy) winners(ctx context.Context, mac clusto.MAC, paths []string, kn
 		all = append(all, r.owners(mac)...)
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("find host %s: %q lost it while they were asked: %w", mac, paths, clusto.ErrUnavailable)
+		return nil, fmt.Errorf("ask %s for host %s: %q had the MAC, and have it no more: %w", l.c.cfg.URL, mac, paths, clusto.ErrUnavailable)
 	}
 	slices.SortStableFunc(all, func(a, b owner) int {
 		return cmp.Or(cmp.Compare(a.rank(), b.rank()), cmp.Compare(a.number, b.number))
