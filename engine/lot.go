@@ -36,6 +36,7 @@ type Lot struct {
 	free    int32         // head of the free list; -1 if full
 	queues  [ranks]queue  // of slots that no loader has taken yet
 	more    chan struct{} // one token while a queue is not empty
+	taken   int           // slots in use
 	stats   LotStats
 }
 
@@ -66,6 +67,7 @@ type slot struct {
 	prev    int32 // in the queue; -1 begins it
 	chain   int32 // next slot of the same bucket; -1 ends it
 	used    bool
+	frame   bool // one waits; else the MAC is wanted for itself
 	queued  bool
 	meta    Packet // without Data
 	n       int
@@ -115,47 +117,63 @@ func (l *Lot) find(mac [6]byte) (i int32, ok bool) {
 }
 
 // Park keeps a copy of p until Take. It returns Parked, Replaced, or Shed when
-// there is no room or p is longer than a slot. Whatever its transaction id, the
-// latest frame of a MAC counts. now is in nanoseconds. It never allocates.
-func (l *Lot) Park(mac [6]byte, _ uint32, p *Packet, now int64) Verdict {
+// there is no room or p is longer than a slot; the MAC of a frame that is too
+// long is loaded all the same, for its retransmission. Whatever its transaction
+// id, the latest frame of a MAC counts. now is in nanoseconds. It never
+// allocates.
+func (l *Lot) Park(mac [6]byte, p *Packet, now int64) Verdict {
 	return l.park(mac, rankNew, p, now)
 }
 
 // ParkKnown is Park of a MAC that the inventory had before: its load goes
 // ahead of those of other MACs.
-func (l *Lot) ParkKnown(mac [6]byte, _ uint32, p *Packet, now int64) Verdict {
+func (l *Lot) ParkKnown(mac [6]byte, p *Packet, now int64) Verdict {
 	return l.park(mac, rankKnown, p, now)
 }
 
-func (l *Lot) park(mac [6]byte, rank uint8, p *Packet, now int64) Verdict {
-	if len(p.Data) > LotSlotSize {
-		return Shed
-	}
+// Want has a known MAC loaded though no frame of it waits, if there is room.
+func (l *Lot) Want(mac [6]byte, now int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if i, ok := l.find(mac); ok {
-		l.slots[i].fill(p, now)
-		return Replaced
-	}
-	i := l.free
-	if i < 0 {
-		return Shed
-	}
-	s := &l.slots[i]
-	l.free = s.next
-	s.mac, s.rank, s.parked, s.used = mac, rank, now, true
-	s.fill(p, now)
-	b := l.bucket(mac)
-	s.chain, *b = *b, i
-	l.stats.Waiting++
-	l.enqueue(i)
-	return Parked
+	l.slotOf(mac, rankKnown, now)
 }
 
-func (s *slot) fill(p *Packet, now int64) {
+func (l *Lot) park(mac [6]byte, rank uint8, p *Packet, now int64) Verdict {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.slotOf(mac, rank, now)
+	if s == nil || len(p.Data) > LotSlotSize {
+		return Shed
+	}
+	v := Replaced
+	if !s.frame {
+		v, s.frame, s.parked = Parked, true, now
+		l.stats.Waiting++
+	}
 	s.renewed, s.meta = now, *p
 	s.meta.Data = nil
 	s.n = copy(s.data[:], p.Data)
+	return v
+}
+
+// slotOf gives the slot of a MAC, or makes one without a frame and queues it;
+// nil if there is no room.
+func (l *Lot) slotOf(mac [6]byte, rank uint8, now int64) *slot {
+	if i, ok := l.find(mac); ok {
+		return &l.slots[i]
+	}
+	i := l.free
+	if i < 0 {
+		return nil
+	}
+	s := &l.slots[i]
+	l.free = s.next
+	s.mac, s.rank, s.renewed, s.used = mac, rank, now, true
+	b := l.bucket(mac)
+	s.chain, *b = *b, i
+	l.taken++
+	l.enqueue(i)
+	return s
 }
 
 func (l *Lot) enqueue(i int32) {
@@ -247,11 +265,14 @@ func (l *Lot) Take(mac [6]byte, p *Packet) (ok bool) {
 		return false
 	}
 	s := &l.slots[i]
-	data := append(p.Data[:0], s.data[:s.n]...)
-	*p = s.meta
-	p.Data = data
+	ok = s.frame
+	if ok {
+		data := append(p.Data[:0], s.data[:s.n]...)
+		*p = s.meta
+		p.Data = data
+	}
 	l.release(i)
-	return true
+	return ok
 }
 
 func (l *Lot) release(i int32) {
@@ -264,9 +285,12 @@ func (l *Lot) release(i int32) {
 		link = &l.slots[*link].chain
 	}
 	*link = s.chain
-	s.meta, s.used = Packet{}, false
+	if s.frame {
+		l.stats.Waiting--
+	}
+	s.meta, s.used, s.frame = Packet{}, false, false
 	s.next, l.free = l.free, i
-	l.stats.Waiting--
+	l.taken--
 }
 
 // Expire drops the frames that nobody has refreshed for the Lot's patience,
@@ -275,9 +299,11 @@ func (l *Lot) Expire(now int64) (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range l.inUse {
-		if now-l.slots[i].renewed >= l.patience {
+		if s := &l.slots[i]; now-s.renewed >= l.patience {
+			if s.frame {
+				n++
+			}
 			l.release(i)
-			n++
 		}
 	}
 	l.stats.Expired += uint64(n)
@@ -289,7 +315,7 @@ func (l *Lot) Older(dst [][6]byte, since int64) [][6]byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range l.inUse {
-		if s := &l.slots[i]; s.parked < since {
+		if s := &l.slots[i]; s.frame && s.parked < since {
 			dst = append(dst, s.mac)
 		}
 	}
@@ -299,7 +325,7 @@ func (l *Lot) Older(dst [][6]byte, since int64) [][6]byte {
 // inUse yields the slots in use. It ends with the last of them: the free list
 // hands out low slots first, so an almost empty Lot is walked in no time.
 func (l *Lot) inUse(yield func(int32) bool) {
-	left := l.stats.Waiting
+	left := l.taken
 	for i := int32(0); left > 0; i++ {
 		if !l.slots[i].used {
 			continue

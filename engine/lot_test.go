@@ -51,7 +51,7 @@ func wantLot(t *testing.T, l *Lot, waiting, queued int) {
 func TestLotKeepsACopy(t *testing.T) {
 	l := NewLot(LotConfig{Slots: 4})
 	in := packet("a frame")
-	if v := l.Park(macOf(1), 7, in, 0); v != Parked {
+	if v := l.Park(macOf(1), in, 0); v != Parked {
 		t.Fatalf("verdict = %v", v)
 	}
 	copy(in.Data, "xxxxxxx")
@@ -73,10 +73,10 @@ func TestLotKeepsACopy(t *testing.T) {
 // slot, and replaces the frame; of another transaction too.
 func TestLotNewestWins(t *testing.T) {
 	l := NewLot(LotConfig{Slots: 2})
-	l.Park(macOf(1), 1, packet("first"), 0)
-	l.Park(macOf(2), 1, packet("other"), 1)
-	for i, frame := range []string{"again", "a longer frame", "last"} {
-		if v := l.Park(macOf(1), uint32(i), packet(frame), 2); v != Replaced {
+	l.Park(macOf(1), packet("first"), 0)
+	l.Park(macOf(2), packet("other"), 1)
+	for _, frame := range []string{"again", "a longer frame", "last"} {
+		if v := l.Park(macOf(1), packet(frame), 2); v != Replaced {
 			t.Fatalf("%s: %v, want replaced", frame, v)
 		}
 	}
@@ -84,7 +84,7 @@ func TestLotNewestWins(t *testing.T) {
 	if mac, _ := tryNext(l); mac != macOf(1) {
 		t.Errorf("next = %v, want the first that came", mac)
 	}
-	if v := l.Park(macOf(1), 9, packet("while it loads"), 3); v != Replaced {
+	if v := l.Park(macOf(1), packet("while it loads"), 3); v != Replaced {
 		t.Errorf("%v, want replaced", v)
 	}
 	wantLot(t, l, 2, 1) // its loader has it: it does not queue again
@@ -96,44 +96,81 @@ func TestLotNewestWins(t *testing.T) {
 func TestLotShedsTheNewcomer(t *testing.T) {
 	l := NewLot(LotConfig{Slots: 3})
 	for i := range 3 {
-		l.Park(macOf(i), 0, packet("x"), 0)
+		l.Park(macOf(i), packet("x"), 0)
 	}
-	if v := l.Park(macOf(3), 0, packet("x"), 0); v != Shed {
+	if v := l.Park(macOf(3), packet("x"), 0); v != Shed {
 		t.Errorf("into a full Lot: %v, want shed", v)
 	}
-	if v := l.Park(macOf(2), 0, packet("y"), 0); v != Replaced {
+	if v := l.Park(macOf(2), packet("y"), 0); v != Replaced {
 		t.Errorf("a retransmission into a full Lot: %v, want replaced", v)
 	}
 	taken(l, macOf(1))
-	if v := l.Park(macOf(3), 0, packet("x"), 0); v != Parked {
+	if v := l.Park(macOf(3), packet("x"), 0); v != Parked {
 		t.Errorf("with room again: %v, want parked", v)
 	}
 	wantLot(t, l, 3, 3)
 }
 
-func TestLotShedsLongFrames(t *testing.T) {
+// TestLotLoadsTheMACOfALongFrame: a frame longer than a slot is not kept, but its
+// MAC is loaded, so that the retransmission is answered. It never was before.
+func TestLotLoadsTheMACOfALongFrame(t *testing.T) {
 	l := NewLot(LotConfig{Slots: 2})
 	long := &Packet{Data: make([]byte, LotSlotSize+1)}
-	if v := l.Park(macOf(1), 0, long, 0); v != Shed {
-		t.Errorf("%d bytes: %v, want shed", len(long.Data), v)
+	for range 2 {
+		if v := l.Park(macOf(1), long, 0); v != Shed {
+			t.Errorf("%d bytes: %v, want shed", len(long.Data), v)
+		}
 	}
-	wantLot(t, l, 0, 0)
+	wantLot(t, l, 0, 1)
+	if mac, ok := tryNext(l); !ok || mac != macOf(1) {
+		t.Errorf("next = %v, %v", mac, ok)
+	}
+	if _, ok := taken(l, macOf(1)); ok {
+		t.Error("there is a frame")
+	}
 	long.Data = bytes.Repeat([]byte{7}, LotSlotSize)
-	if v := l.Park(macOf(1), 0, long, 0); v != Parked {
+	if v := l.Park(macOf(1), long, 0); v != Parked {
 		t.Errorf("%d bytes: %v, want parked", len(long.Data), v)
 	}
 	if p, _ := taken(l, macOf(1)); !bytes.Equal(p.Data, long.Data) {
 		t.Errorf("took %d bytes", len(p.Data))
 	}
+	wantLot(t, l, 0, 0)
+}
+
+// TestLotWants: a MAC is loaded without a frame, which may still come.
+func TestLotWants(t *testing.T) {
+	l := NewLot(LotConfig{Slots: 2, Patience: 10})
+	l.Want(macOf(1), 0)
+	l.Want(macOf(1), 1)
+	l.Want(macOf(2), 0)
+	l.Want(macOf(3), 0) // no room
+	wantLot(t, l, 0, 2)
+	if v := l.Park(macOf(2), packet("now"), 5); v != Parked {
+		t.Errorf("%v, want parked", v)
+	}
+	l.Want(macOf(2), 6)
+	wantLot(t, l, 1, 2)
+	if old := l.Older(nil, 100); len(old) != 1 || old[0] != macOf(2) {
+		t.Errorf("waiting are %v", old)
+	}
+	if n := l.Expire(12); n != 0 { // the first goes, and was no frame
+		t.Errorf("%d frames expired", n)
+	}
+	wantLot(t, l, 1, 1)
+	if p, ok := taken(l, macOf(2)); !ok || string(p.Data) != "now" {
+		t.Errorf("took %q, %v", p.Data, ok)
+	}
+	wantLot(t, l, 0, 0)
 }
 
 // TestLotExpire: patience counts from the latest frame, waiting from the first.
 func TestLotExpire(t *testing.T) {
 	l := NewLot(LotConfig{Slots: 8, Patience: 10})
-	l.Park(macOf(1), 0, packet("x"), 0)
-	l.Park(macOf(2), 0, packet("x"), 0)
-	l.Park(macOf(3), 0, packet("x"), 5)
-	l.Park(macOf(2), 0, packet("x"), 8)
+	l.Park(macOf(1), packet("x"), 0)
+	l.Park(macOf(2), packet("x"), 0)
+	l.Park(macOf(3), packet("x"), 5)
+	l.Park(macOf(2), packet("x"), 8)
 	tryNext(l) // 1 is being loaded
 	if got := l.Older(nil, 5); !slices.Equal(got, [][6]byte{macOf(1), macOf(2)}) {
 		t.Errorf("older than 5: %v, want 1 and 2", got)
@@ -156,11 +193,11 @@ func TestLotExpire(t *testing.T) {
 
 func TestLotRetry(t *testing.T) {
 	l := NewLot(LotConfig{Slots: 8})
-	l.Park(macOf(1), 0, packet("x"), 0)
+	l.Park(macOf(1), packet("x"), 0)
 	l.Retry(macOf(1)) // it queues already
 	wantLot(t, l, 1, 1)
 	tryNext(l)
-	l.Park(macOf(2), 0, packet("x"), 0)
+	l.Park(macOf(2), packet("x"), 0)
 	l.Retry(macOf(1))
 	l.Retry(macOf(9)) // nobody waits for it
 	for _, want := range []int{2, 1} {
@@ -177,10 +214,10 @@ func TestLotRetry(t *testing.T) {
 func TestLotKnownFirst(t *testing.T) {
 	l := NewLot(LotConfig{Slots: 8})
 	for i := 1; i <= 3; i++ {
-		l.Park(macOf(i), 0, packet("x"), 0)
+		l.Park(macOf(i), packet("x"), 0)
 	}
-	l.ParkKnown(macOf(11), 0, packet("x"), 0)
-	l.ParkKnown(macOf(12), 0, packet("x"), 0)
+	l.ParkKnown(macOf(11), packet("x"), 0)
+	l.ParkKnown(macOf(12), packet("x"), 0)
 	next := func() int {
 		mac, _ := tryNext(l)
 		return int(mac[5])
@@ -202,13 +239,13 @@ func TestLotTakeFromTheQueue(t *testing.T) {
 		l := NewLot(LotConfig{Slots: 4})
 		var want [][6]byte
 		for i := range 3 {
-			l.Park(macOf(i), 0, packet("x"), 0)
+			l.Park(macOf(i), packet("x"), 0)
 			if i != take {
 				want = append(want, macOf(i))
 			}
 		}
 		taken(l, macOf(take))
-		l.Park(macOf(9), 0, packet("x"), 0)
+		l.Park(macOf(9), packet("x"), 0)
 		want = append(want, macOf(9))
 		var got [][6]byte
 		for mac, ok := tryNext(l); ok; mac, ok = tryNext(l) {
@@ -238,7 +275,7 @@ func TestLotNextWaits(t *testing.T) {
 			t.Fatal("a MAC out of an empty Lot")
 		}
 		for i := range 5 {
-			l.Park(macOf(i), 0, packet("x"), 0)
+			l.Park(macOf(i), packet("x"), 0)
 		}
 		synctest.Wait()
 		if len(got) != 5 {
@@ -261,9 +298,9 @@ func TestLotManyGoroutines(t *testing.T) {
 		var all sync.WaitGroup
 		for g := range 4 {
 			all.Go(func() {
-				park := [...]func([6]byte, uint32, *Packet, int64) Verdict{l.Park, l.ParkKnown}
+				park := [...]func([6]byte, *Packet, int64) Verdict{l.Park, l.ParkKnown}
 				for i := range macs * rounds {
-					if park[i%2](macOf((i*7+g)%macs), 0, packet("frame"), 0) == Parked {
+					if park[i%2](macOf((i*7+g)%macs), packet("frame"), 0) == Parked {
 						parked.Add(1)
 					}
 				}
@@ -305,10 +342,10 @@ func TestLotParkNoAllocs(t *testing.T) {
 	p, buf := packet("frame"), Packet{Data: make([]byte, 0, LotSlotSize)}
 	i := 0
 	for name, do := range map[string]func(){
-		"park, next, take": func() { l.Park(macOf(i), 0, p, 0); _, _ = tryNext(l); l.Take(macOf(i), &buf); i++ },
-		"replace":          func() { l.ParkKnown(macOf(0), 0, p, 0) },
-		"shed when full":   func() { l.Park(macOf(i), 0, p, 0); i++ },
-		"expire":           func() { l.Park(macOf(i), 0, p, 0); l.Expire(int64(time.Hour)); i++ },
+		"park, next, take": func() { l.Park(macOf(i), p, 0); _, _ = tryNext(l); l.Take(macOf(i), &buf); i++ },
+		"replace":          func() { l.ParkKnown(macOf(0), p, 0) },
+		"shed when full":   func() { l.Park(macOf(i), p, 0); i++ },
+		"expire":           func() { l.Park(macOf(i), p, 0); l.Expire(int64(time.Hour)); i++ },
 	} {
 		if n := testing.AllocsPerRun(1000, do); n != 0 {
 			t.Errorf("%s: %v allocations, want 0", name, n)
@@ -321,7 +358,7 @@ func BenchmarkLotPark(b *testing.B) {
 	p, buf := &Packet{Data: make([]byte, 342), Link: testLink}, Packet{Data: make([]byte, 0, LotSlotSize)}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		l.Park(macOf(i), 0, p, 0)
+		l.Park(macOf(i), p, 0)
 		l.Take(macOf(i), &buf)
 	}
 }

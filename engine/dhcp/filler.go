@@ -100,8 +100,8 @@ func (s *Server) fetch(ctx context.Context, mac clusto.MAC) (*Prepared, State, e
 	if ctx.Err() != nil || errors.Is(err, context.Canceled) {
 		return p, state, err // that says nothing of the inventory
 	}
-	if failing := s.health.ended(mac, time.Since(start), err); err != nil && !failing {
-		s.tell(event{verdict: engine.InventoryDown, mac: mac, err: err})
+	for _, odd := range s.health.ended(mac, time.Since(start), err) {
+		s.tell(event{verdict: engine.InventoryDown, mac: odd.mac, err: odd.err})
 	}
 	return p, state, err
 }
@@ -210,10 +210,15 @@ func (s *Server) pinger(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		switch {
-		case !s.health.degraded.Load():
+		if !s.health.doubt.Load() {
 			away = false
-		case s.ping(ctx) != nil:
+			continue
+		}
+		err := s.ping(ctx)
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
+			s.health.away(err)
 			away = true
 		case away:
 			away = false

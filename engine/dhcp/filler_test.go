@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/clusto/clusto-engine/clusto"
-	"github.com/clusto/clusto-engine/codec/dhcp4"
 	"github.com/clusto/clusto-engine/engine"
 )
 
@@ -28,7 +27,18 @@ type inventory struct {
 	known map[clusto.MAC]*Prepared
 	state map[clusto.MAC]State // of Lookup
 	order []clusto.MAC         // of Fetch
-	off   chan struct{}        // closed to call loads off; nil until one waits
+	slow  map[clusto.MAC]time.Duration
+	off   chan struct{} // closed to call loads off; nil until one waits
+}
+
+// forget has Lookup know nothing of a MAC; age, that what it knows is old.
+func (v *inventory) forget(mac clusto.MAC) { v.mark(mac, Missing) }
+func (v *inventory) age(mac clusto.MAC)    { v.mark(mac, Stale) }
+
+func (v *inventory) mark(mac clusto.MAC, s State) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.state[mac] = s
 }
 
 // callOff ends the loads that are on their way.
@@ -50,7 +60,7 @@ func (v *inventory) Lookup(mac clusto.MAC, _ int64) (*Prepared, State) {
 
 func (v *inventory) Fetch(ctx context.Context, mac clusto.MAC) (*Prepared, State, error) {
 	v.mu.Lock()
-	takes := v.takes
+	takes := max(v.takes, v.slow[mac])
 	v.order = append(v.order, mac)
 	if v.off == nil {
 		v.off = make(chan struct{})
@@ -177,6 +187,7 @@ func (f *hall) count(t *testing.T, want map[engine.Verdict]uint64) {
 
 func (f *hall) logged(t *testing.T, text string, times int) {
 	t.Helper()
+	synctest.Wait() // for those who may be writing
 	if n := strings.Count(f.log.String(), text); n != times {
 		t.Errorf("%q is logged %d times, want %d:\n%s", text, n, times, f.log)
 	}
@@ -242,15 +253,17 @@ func TestStaleHostWaitsASecond(t *testing.T) {
 		{"an offer", ask{typ: discover}, engine.Reply},
 		{"no NAK", ask{typ: request, requested: "10.42.0.99"}, engine.NakWithheld},
 	} {
-		inHall(t, Stale, Config{}, func(t *testing.T, f *hall) {
+		gone := Config{Ping: func(context.Context) error { return errDown }}
+		inHall(t, Stale, gone, func(t *testing.T, f *hall) {
 			f.inv.set(3*time.Second, nil)
 			f.get(t, c.ask, engine.Parked)
 			time.Sleep(999 * time.Millisecond) // of the bubble
 			f.count(t, nil)
 			time.Sleep(2 * sweepEvery)
 			f.count(t, map[engine.Verdict]uint64{c.want: 1})
+			time.Sleep(2 * probeEvery)
 			if !f.Degraded() {
-				t.Errorf("%s: one second of silence is no trouble", c.name)
+				t.Errorf("%s: a second of silence, and a ping in vain, are no trouble", c.name)
 			}
 			f.get(t, c.ask, c.want) // at once from now on
 			time.Sleep(10 * time.Second)
@@ -413,9 +426,9 @@ func TestReturnIsNoticedWhileLoadsHang(t *testing.T) {
 		h = f
 		f.inv.set(time.Hour, nil)
 		away.Store(true)
-		f.get(t, ask{typ: dhcp4.Discover}, engine.Parked)
+		f.get(t, ask{typ: discover}, engine.Parked)
 		time.Sleep(3 * time.Second) // of the bubble
-		f.get(t, ask{typ: dhcp4.Discover}, engine.Replaced)
+		f.get(t, ask{typ: discover}, engine.Replaced)
 		away.Store(false)
 		f.inv.set(0, nil)
 		time.Sleep(2 * time.Second) // of the bubble
@@ -436,8 +449,62 @@ func TestSlowInventoryIsNotCalledOff(t *testing.T) {
 	}
 	inHall(t, Missing, cfg, func(t *testing.T, f *hall) {
 		f.inv.set(3*time.Second, nil)
-		f.get(t, ask{typ: dhcp4.Discover}, engine.Parked)
+		f.get(t, ask{typ: discover}, engine.Parked)
 		time.Sleep(3500 * time.Millisecond) // of the bubble
 		f.count(t, map[engine.Verdict]uint64{engine.Reply: 1})
+	})
+}
+
+// TestOneSlowHostIsNoTrouble: an inventory that is slow for some of its hosts
+// counted as down and up again with every load, a line in the log each time.
+func TestOneSlowHostIsNoTrouble(t *testing.T) {
+	quick := clusto.MAC{2, 0, 0, 0, 0, 9}
+	inHall(t, Missing, Config{Ping: func(context.Context) error { return nil }}, func(t *testing.T, f *hall) {
+		f.inv.known[quick] = prepared(t, testHost())
+		f.inv.slow = map[clusto.MAC]time.Duration{hostMAC: 1100 * time.Millisecond}
+		for range 50 {
+			f.get(t, ask{typ: discover}, engine.Parked)
+			for range 11 {
+				f.inv.forget(quick)
+				f.get(t, ask{typ: discover, mac: quick}, engine.Parked)
+				time.Sleep(101 * time.Millisecond) // of the bubble
+			}
+			f.inv.forget(hostMAC)
+		}
+		f.logged(t, "the inventory", 0)
+	})
+}
+
+// TestSlowInventoryIsOneLine: where several hosts in a row are late it counts
+// as slow until it has not been for a while, whatever comes in between.
+func TestSlowInventoryIsOneLine(t *testing.T) {
+	inHall(t, Stale, Config{}, func(t *testing.T, f *hall) {
+		f.inv.set(1100*time.Millisecond, nil)
+		for range lateInRow {
+			f.get(t, ask{typ: discover}, engine.Parked)
+			time.Sleep(1200 * time.Millisecond) // of the bubble
+			f.inv.age(hostMAC)
+		}
+		if !f.Degraded() {
+			t.Fatal("three late loads are no trouble")
+		}
+		for range 20 { // answered at once, and fetched anew all the same
+			f.get(t, ask{typ: discover}, engine.Reply)
+			f.inv.set(10*time.Millisecond, nil)
+			time.Sleep(100 * time.Millisecond) // of the bubble
+			f.inv.age(hostMAC)
+			f.get(t, ask{typ: discover}, engine.Reply)
+			f.inv.set(1100*time.Millisecond, nil)
+			time.Sleep(1200 * time.Millisecond) // of the bubble
+			f.inv.age(hostMAC)
+		}
+		if n := len(f.inv.asked()); n < 20 {
+			t.Errorf("%d loads: what is stale is not fetched anew", n)
+		}
+		f.logged(t, "the inventory does not answer", 1)
+		f.logged(t, "the inventory answers again", 0)
+		f.inv.set(10*time.Millisecond, nil)
+		time.Sleep(lateHold + 2*time.Second) // of the bubble
+		f.logged(t, "the inventory answers again", 1)
 	})
 }

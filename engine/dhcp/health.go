@@ -13,14 +13,19 @@ import (
 const (
 	probeEvery = 200 * time.Millisecond // pace of loads while the inventory fails
 	failsInRow = 3                      // failed loads without a good one in between
+	lateInRow  = 3                      // late loads without a good one in between
+	lateHold   = 5 * time.Second        // without a late load, after which it is not slow any more
 )
 
 // health knows whether the inventory answers, and in time. While it does not,
 // stale entries answer at once. While it fails, loads go out one at a time, at
 // a gentle pace; the first that succeeds opens the gate again. Each change is
-// one line in the log.
+// one line in the log: an inventory that is slow for some hosts only counts as
+// slow until it has not been for a while.
 type health struct {
 	degraded atomic.Bool // failing or slow: one load for the hot path
+	down     atomic.Bool // failing
+	doubt    atomic.Bool // the latest load failed or is late: ping
 	log      *slog.Logger
 	slow     time.Duration
 	probe    chan struct{} // holds the one token of the failing state
@@ -30,9 +35,18 @@ type health struct {
 	late    bool
 	open    chan struct{} // closed while the inventory does not fail
 	inRow   int
+	lates   int       // in a row
+	lateAt  time.Time // the latest of them
+	odd     []oddLoad // failed, and perhaps only for that host
 	since   time.Time
 	last    clusto.MAC // of the latest load that failed or was late
 	touched time.Time  // when a load last ended
+}
+
+// oddLoad is a load that failed while others went well.
+type oddLoad struct {
+	mac clusto.MAC
+	err error
 }
 
 func (h *health) init(cfg Config) {
@@ -76,32 +90,54 @@ func (h *health) enter(ctx context.Context) (leave func(), ok bool) {
 	return func() { h.probe <- struct{}{} }, true
 }
 
-// ended notes how a load went, and reports whether the inventory fails.
-func (h *health) ended(mac clusto.MAC, took time.Duration, err error) (failing bool) {
+// ended notes how a load went. It gives the loads that have failed though the
+// inventory works, as this one shows.
+func (h *health) ended(mac clusto.MAC, took time.Duration, err error) (odd []oddLoad) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.touched = time.Now()
 	was := h.failing || h.late
-	if err != nil {
-		h.last = mac
-		if h.inRow++; h.inRow >= failsInRow && !h.failing {
-			h.failing, h.open = true, make(chan struct{})
-		}
-	} else {
-		if h.failing {
-			close(h.open)
-		}
-		if h.inRow, h.failing, h.late = 0, false, took >= h.slow; h.late {
-			h.last = mac
-		}
+	switch {
+	case err != nil:
+		h.failed(mac, err)
+	case took >= h.slow: // overdue has noted it
+		odd = h.works()
+	default:
+		odd = h.works()
+		h.lates = 0
+		h.late = h.late && time.Since(h.lateAt) < lateHold
 	}
 	h.change(was, err)
-	return h.failing
+	return odd
+}
+
+func (h *health) failed(mac clusto.MAC, err error) {
+	h.last = mac
+	h.inRow++
+	switch {
+	case h.failing:
+	case h.inRow >= failsInRow:
+		h.failing, h.open, h.odd = true, make(chan struct{}), nil
+	default:
+		h.odd = append(h.odd, oddLoad{mac, err})
+	}
+}
+
+// works notes that the inventory gave an answer.
+func (h *health) works() (odd []oddLoad) {
+	if h.failing {
+		close(h.open)
+	}
+	odd, h.odd = h.odd, nil
+	h.inRow, h.failing = 0, false
+	return odd
 }
 
 func (h *health) change(was bool, err error) {
 	now := h.failing || h.late
 	h.degraded.Store(now)
+	h.down.Store(h.failing)
+	h.doubt.Store(now || h.inRow > 0 || h.lates > 0)
 	switch {
 	case now && !was:
 		h.since = time.Now()
@@ -120,8 +156,19 @@ func (h *health) overdue(mac clusto.MAC) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	was := h.failing || h.late
-	h.late, h.last = true, mac
+	h.last, h.lateAt = mac, time.Now()
+	h.lates++
+	h.late = h.late || h.lates >= lateInRow
 	h.change(was, nil)
+}
+
+// away notes that the inventory is not there, as a ping says.
+func (h *health) away(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	was := h.failing || h.late
+	h.late, h.lateAt = true, time.Now()
+	h.change(was, err)
 }
 
 // returned notes that the inventory is there again.
@@ -129,10 +176,8 @@ func (h *health) returned() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	was := h.failing || h.late
-	if h.failing {
-		close(h.open)
-	}
-	h.inRow, h.failing, h.late = 0, false, false
+	h.works()
+	h.lates, h.late = 0, false
 	h.change(was, nil)
 }
 

@@ -109,9 +109,7 @@ type Handler struct {
 }
 
 // Handle is the hot path: parse, look up, decide, append. A host that is not
-// at hand is parked; the filler answers it through the same answer. What is
-// stale waits for better, but not where the inventory is in trouble or the Lot
-// is full.
+// at hand is parked; the filler answers it through the same answer.
 func (h *Handler) Handle(dst []byte, p *engine.Packet) ([]byte, engine.Verdict) {
 	if v := h.req.Parse(p); v != engine.None {
 		return dst, v
@@ -125,13 +123,21 @@ func (h *Handler) Handle(dst []byte, p *engine.Packet) ([]byte, engine.Verdict) 
 		h.note(engine.UnknownHost, nil, 0)
 		return dst, engine.UnknownHost
 	case state == Missing:
-		return dst, h.s.cfg.Lot.Park(h.req.MAC, h.req.Msg.XID(), p, now)
+		return dst, h.s.cfg.Lot.Park(h.req.MAC, p, now)
 	}
-	if !h.s.health.degraded.Load() {
-		v := h.s.cfg.Lot.ParkKnown(h.req.MAC, h.req.Msg.XID(), p, now)
-		if v != engine.Shed {
+	return h.stale(dst, host, p, now)
+}
+
+// stale has an old host fetched anew: the frame waits for it, or is answered
+// at once where the inventory is in trouble or there is no room to wait.
+func (h *Handler) stale(dst []byte, host *Prepared, p *engine.Packet, now int64) ([]byte, engine.Verdict) {
+	switch {
+	case !h.s.health.degraded.Load():
+		if v := h.s.cfg.Lot.ParkKnown(h.req.MAC, p, now); v != engine.Shed {
 			return dst, v
 		}
+	case !h.s.health.down.Load():
+		h.s.cfg.Lot.Want(h.req.MAC, now)
 	}
 	return h.answer(dst, host, false)
 }
