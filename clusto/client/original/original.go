@@ -41,6 +41,7 @@ type Server struct {
 	cfg     Config
 	l       net.Listener
 	records map[string]answer
+	made    map[string]answer // from the inventory
 	backlog chan net.Conn
 	done    sync.WaitGroup
 
@@ -71,7 +72,7 @@ func Listen(addr string, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("stand in for clusto-httpd: %w", err)
 	}
-	s := &Server{URL: "http://" + l.Addr().String(), cfg: cfg, l: l, backlog: make(chan net.Conn, 1024), open: map[net.Conn]bool{}}
+	s := &Server{URL: "http://" + l.Addr().String(), cfg: cfg, l: l, backlog: make(chan net.Conn, 1024), open: map[net.Conn]bool{}, made: map[string]answer{}}
 	if cfg.Recorded {
 		if s.records, err = readRecords(); err != nil {
 			return nil, err
@@ -173,14 +174,32 @@ func (s *Server) serve(conn net.Conn) string {
 			return raw
 		}
 	}
-	a, recorded := s.records[r.Method+" "+call]
-	if !recorded {
-		a = s.fromInventory(r, query)
-	}
+	return s.answer(r, query, r.Method+" "+call)
+}
+
+func (s *Server) answer(r *http.Request, query url.Values, call string) string {
+	a, recorded := s.records[call]
 	s.mu.Lock()
-	s.calls = append(s.calls, Call{r.Method + " " + call, recorded})
+	s.calls = append(s.calls, Call{call, recorded})
+	made, ok := s.made[call]
 	s.mu.Unlock()
-	return a.String()
+	if recorded {
+		return a.String()
+	}
+	if !ok {
+		made = s.fromInventory(r, query)
+		s.mu.Lock()
+		s.made[call] = made
+		s.mu.Unlock()
+	}
+	return made.String()
+}
+
+// Changed says that the inventory is not what it was.
+func (s *Server) Changed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.made)
 }
 
 func (a *answer) String() string {
