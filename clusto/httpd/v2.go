@@ -167,7 +167,7 @@ func (s *server) failErr(w http.ResponseWriter, r *http.Request, err error) {
 	p := problem{Error: err.Error(), NotFound: st == http.StatusNotFound}
 	var op *clusto.OpError
 	if errors.As(err, &op) {
-		p.Index = &op.Index
+		p.Error, p.Index = op.Err.Error(), &op.Index
 	}
 	s.answer(w, r, st, p)
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/clusto/clusto-engine/clusto"
 )
 
 // maxDepth bounds aliases of aliases, merges of merges and lists in lists. An
@@ -193,36 +195,9 @@ func (p *parser) unknownKey(line int, key string, known []string) {
 
 // nearest gives the word that key is most probably meant to be, or "".
 func nearest(key string, words []string) string {
-	best, limit := "", max(2, len(key)/3)
+	limit := max(2, len(key)/3)
 	if len(key) < 4 {
 		limit = 1
 	}
-	for _, w := range words {
-		if d := distance(key, w); d <= limit {
-			best, limit = w, d-1
-		}
-	}
-	return best
-}
-
-// distance counts the letters to add, drop or change to make b of a
-// (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diag := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diag
-			if a[i] != b[j] {
-				cost++
-			}
-			diag = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diag+1)
-		}
-	}
-	return row[len(b)]
+	return clusto.Nearest(key, words, limit)
 }

@@ -188,7 +188,7 @@ func (c *change) need(ctx context.Context, name string) (*entity, error) {
 	}
 	e, err := c.find(ctx, name)
 	if err == nil && e == nil {
-		err = fmt.Errorf("entity %q: %w; create it by an entity operation before this one", name, clusto.ErrNotFound)
+		err = fmt.Errorf("entity %q: %w; it has to be made before it is used", name, clusto.ErrNotFound)
 	}
 	return e, err
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/clusto/clusto-engine/clusto"
@@ -77,31 +78,5 @@ var locations = []string{"cage", "datacenter", "location", "rack", "zone"}
 
 // nearest gives the driver whose name is the fewest edits away from name.
 func nearest(name string) string {
-	best, least := "", 1<<30
-	for _, known := range slices.Sorted(maps.Keys(drivers)) {
-		if d := edits(name, known); d < least {
-			best, least = known, d
-		}
-	}
-	return best
-}
-
-// edits is the Levenshtein distance.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return clusto.Nearest(name, slices.Sorted(maps.Keys(drivers)), math.MaxInt)
 }

@@ -64,6 +64,9 @@ func sqliteDSN(s, rest string) (dsn, error) {
 
 // redact takes the password out of a data source name for messages.
 func redact(s string) string {
+	if !strings.Contains(s, "://") {
+		return s // a file
+	}
 	if u, err := url.Parse(s); err == nil {
 		return u.Redacted()
 	}
@@ -93,6 +96,9 @@ const sqliteHeader = "SQLite format 3\x00"
 // checkFile refuses, before the driver does so less clearly, a path that holds
 // something other than a database. It reports whether the file may be written.
 func (d dsn) checkFile() (writable bool, err error) {
+	if st, err := os.Stat(d.file); err == nil && st.IsDir() {
+		return false, fmt.Errorf("open database %q: it is a folder; give a file in it, as in %q: %w", d.file, filepath.Join(d.file, "clusto.db"), clusto.ErrInvalid)
+	}
 	f, err := os.OpenFile(d.file, os.O_RDWR, 0)
 	writable = err == nil
 	if errors.Is(err, os.ErrNotExist) && d.readOnly {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/netip"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -252,5 +253,49 @@ func TestSeveralInterfaces(t *testing.T) {
 	l.check(r, dhcp4.Offer, "10.8.0.57")
 	if r.opt(dhcp4.OptServerID) != "\x0a\x08\x00\x01" {
 		t.Errorf("server id %x on the second interface", r.opt(dhcp4.OptServerID))
+	}
+}
+
+// TestMetricsFormat reads the metrics as Prometheus does: a family is in one
+// piece, behind its type, and every line is a name, labels and a number.
+func TestMetricsFormat(t *testing.T) {
+	l := newLab(t)
+	newLabPort(t, l, "srv1", "cli1", netip.MustParsePrefix("10.8.0.1/24"))
+	l.start("--interface", "srv1")
+	line := regexp.MustCompile(`^([a-z_]+)(\{[A-Za-z_]+="[^"]*"(, ?[A-Za-z_]+="[^"]*")*\})? [0-9.e+-]+$`)
+	types, done, family, own := map[string]string{}, map[string]bool{}, "", 0
+	for text := range strings.Lines(l.get("/metrics")) {
+		text = strings.TrimSuffix(text, "\n")
+		if f := strings.Fields(text); strings.HasPrefix(text, "# TYPE ") && len(f) == 4 {
+			types[f[2]] = f[3]
+			continue
+		} else if strings.HasPrefix(text, "#") {
+			continue
+		}
+		m := line.FindStringSubmatch(text)
+		if m == nil {
+			t.Errorf("no metric: %q", text)
+			continue
+		}
+		if m[1] != family {
+			if done[m[1]] {
+				t.Errorf("family %s is in two pieces", m[1])
+			}
+			family, done[m[1]] = m[1], true
+		}
+		if !strings.HasPrefix(m[1], "clusto_dhcpd_") {
+			continue
+		}
+		own++
+		want := "gauge"
+		if strings.HasSuffix(m[1], "_total") {
+			want = "counter"
+		}
+		if types[m[1]] != want {
+			t.Errorf("%s has type %q, want %q", m[1], types[m[1]], want)
+		}
+	}
+	if own < 40 {
+		t.Errorf("%d metrics", own)
 	}
 }

@@ -59,14 +59,20 @@ func demoMain(args []string) int {
 	if err := netlab.Enter(); err != nil {
 		return fail("demo", exitFailed, err)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// SIGPIPE too, so that "| head" leaves nothing behind.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	defer stop()
 	d := demo{flags: flags}
 	err := d.run(ctx)
-	if cerr := d.close(err != nil); err == nil {
+	interrupted := ctx.Err() != nil
+	if cerr := d.close(err != nil && !interrupted); err == nil {
 		err = cerr
 	}
-	if err != nil {
+	switch {
+	case interrupted:
+		fmt.Fprintln(os.Stderr, "clusto demo: interrupted; all of it is gone")
+		return exitInterrupted
+	case err != nil:
 		return fail("demo", exitFailed, err)
 	}
 	return 0
@@ -91,17 +97,21 @@ type demo struct {
 	want    []expectation
 	clients []storm.Client
 	acks    [][]byte // the last ACK of each client, as it came over the cable
+	lost    error    // why something could not be shown
 }
 
 func (d *demo) run(ctx context.Context) (err error) {
 	for _, step := range []func(context.Context) error{
 		d.writeSite, d.makeNetwork, d.startInventory, d.importSite, d.startDHCP, d.powerOn,
 	} {
+		if err := errors.Join(ctx.Err(), d.lost); err != nil {
+			return err
+		}
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
-	return nil
+	return d.lost
 }
 
 // writeSite makes the file that everything else is judged by.
@@ -264,4 +274,8 @@ func (d *demo) close(failed bool) error {
 	return errors.Join(errs...)
 }
 
-func (d *demo) say(format string, args ...any) { fmt.Printf(format+"\n", args...) }
+func (d *demo) say(format string, args ...any) {
+	if _, err := fmt.Printf(format+"\n", args...); err != nil {
+		d.lost = fmt.Errorf("show what happens: %w", err)
+	}
+}

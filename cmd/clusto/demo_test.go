@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/clusto/clusto-engine/codec/dhcp4"
@@ -126,4 +128,55 @@ func ack(mac hardware, yiaddr [4]byte, typ dhcp4.MessageType) []byte {
 	b = dhcp4.AppendEnd(dhcp4.AppendByte(b, dhcp4.OptMessageType, byte(typ)))
 	h.Finish(b)
 	return b
+}
+
+// TestDemoInterrupted: whatever ends the demo, it says so and leaves nothing.
+func TestDemoInterrupted(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		t.Run(sig.String(), func(t *testing.T) {
+			dir := t.TempDir()
+			var errs bytes.Buffer
+			cmd := exec.CommandContext(t.Context(), os.Args[0], "demo", "--servers", "5000")
+			cmd.Env = append(os.Environ(), asProgram+"=1", "TMPDIR="+dir, "GORACE=atexit_sleep_ms=0")
+			cmd.Stderr = &errs
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := out.Read(make([]byte, 1)); err != nil { // it has begun
+				t.Fatal(err)
+			}
+			_ = cmd.Process.Signal(sig)
+			_, _ = io.Copy(io.Discard, out)
+			_ = cmd.Wait() // the code tells
+			if code := cmd.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(errs.String(), "interrupted") {
+				t.Errorf("code %d: %s", code, &errs)
+			}
+			if left, _ := os.ReadDir(dir); len(left) > 0 {
+				t.Errorf("left behind: %v", left)
+			}
+		})
+	}
+}
+
+// TestDemoWithoutAReader: its words cannot be shown, and that is a failure.
+func TestDemoWithoutAReader(t *testing.T) {
+	dir := t.TempDir()
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "demo", "--servers", "10")
+	cmd.Env = append(os.Environ(), asProgram+"=1", "TMPDIR="+dir, "GORACE=atexit_sleep_ms=0")
+	cmd.Stdout = full
+	if err := cmd.Run(); err == nil {
+		t.Error("it ends well though nothing could be shown")
+	}
+	if left, _ := os.ReadDir(dir); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
 }

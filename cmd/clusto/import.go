@@ -96,7 +96,7 @@ func (f *importFlags) refused(s *site.Site, err error) int {
 		how = "correct its name, or import a YAML file that declares it first"
 	}
 	fmt.Fprintf(os.Stderr, "%v; %s; nothing was imported\n", s.Explain(err), how)
-	return code(err)
+	return exitUsage
 }
 
 // doubt says so when the inventory was reached and did not say how it ended.

@@ -20,7 +20,7 @@ func TestImportCSV(t *testing.T) {
 			return runClusto(t, in, append([]string{"import", file}, append(more, where...)...)...)
 		}
 		r := run("", file)
-		if r.code != exitFailed || r.out != "" || !strings.HasPrefix(r.err, file+":2: server web1: ") || strings.Count(r.err, "\n") != 1 ||
+		if r.code != exitUsage || r.out != "" || !strings.HasPrefix(r.err, file+":2: server web1: ") || strings.Count(r.err, "\n") != 1 ||
 			!strings.Contains(r.err, `"pxe"`) || !strings.Contains(r.err, "import a YAML file that declares it first; nothing was imported") {
 			t.Errorf("without the pools: %+v", r)
 		}
@@ -40,7 +40,7 @@ func TestImportCSV(t *testing.T) {
 			t.Errorf("%s: the second import changed something", where[0])
 		}
 		r = run("name,mac,ip,pool\nweb3,02:00:00:00:00:03,10.0.0.3,pxe\nweb4,02:00:00:00:00:01,,pxe\n", "-", "--format", "csv")
-		if r.code != exitFailed || !strings.HasPrefix(r.err, "stdin:3: server web4: ") || !strings.Contains(r.err, "/server/web1") {
+		if r.code != exitUsage || !strings.HasPrefix(r.err, "stdin:3: server web4: ") || !strings.Contains(r.err, "/server/web1") {
 			t.Errorf("a MAC that clusto has on another server: %+v", r)
 		}
 		if dump(t, dbs[i]) != before {

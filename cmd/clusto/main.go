@@ -34,6 +34,8 @@ var commands = []command{
 const (
 	exitFailed = 1 // the inventory is out of reach, refuses, or has no such thing
 	exitUsage  = 2 // flags or a file are wrong: the same again cannot work
+
+	exitInterrupted = 130 // by a signal, as shells have it
 )
 
 func main() {

@@ -37,7 +37,7 @@ func (f *upFlags) Validate() error {
 
 func upMain(args []string) int {
 	var flags upFlags
-	program := daemon.Program{Name: "clusto up", About: upAbout, Section: "dhcp"}
+	program := daemon.Program{Name: "clusto up", About: upAbout, Section: "dhcp", Without: []string{"api-url", "cache-file"}}
 	if err := daemon.ParseFlags(program, args, &flags); err != nil {
 		return daemon.ExitCode("clusto up", err)
 	}

@@ -169,6 +169,7 @@ func TestUpRefuses(t *testing.T) {
 		{"a broken file", []string{"--inventory", write(t, "bad.yaml", "servers:\n  a: {mac: nonsense}\n")}, 2, "bad.yaml:2: "},
 		{"a conflict", []string{"--inventory", good, "--db", conflict}, 2, "MAC 00:11:22:33:44:55"},
 		{"a taken port", []string{"--inventory", good, "--listen", taken.Addr().String()}, 2, taken.Addr().String()},
+		{"an inventory of another", []string{"--inventory", good, "--api-url", "http://127.0.0.1:1"}, 2, "--api-url has no meaning here"},
 		{"no such DSN", []string{"--db", "mysql://x/y"}, 2, "unknown kind \"mysql\""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

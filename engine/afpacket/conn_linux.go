@@ -30,6 +30,10 @@ const (
 	statusVLANTPIDValid = 1 << 6
 )
 
+// lastingErrors is how many errors in a row a socket may give: an interface that
+// goes away gives one.
+const lastingErrors = 16
+
 const controlLen = 40 // CMSG_SPACE(sizeof auxdata) on 64 bits, more than on 32
 
 // conn is one worker's end of a Group: engine.Conn. One goroutine may receive
@@ -49,6 +53,7 @@ type conn struct {
 	recv   func(fd uintptr) bool
 	rxN    int
 	rxErr  unix.Errno
+	broken int // errors in a row
 
 	tx    [engine.BatchSize]mmsghdr
 	txIov [engine.BatchSize]unix.Iovec
@@ -120,7 +125,7 @@ func (c *conn) Recv(b *engine.Batch) error {
 			c.trouble(s, err)
 			continue
 		}
-		c.used = c.rxN
+		c.used, c.broken = c.rxN, 0
 		c.packets(b)
 		return nil
 	}
@@ -148,6 +153,11 @@ func (c *conn) trouble(s *socket, err error) {
 		c.sock.CompareAndSwap(s, nil)
 		c.g.soon(0)
 	default:
+		if c.broken++; c.broken > lastingErrors {
+			s.broken.Store(true) // the Group opens another
+			c.sock.CompareAndSwap(s, nil)
+			c.broken = 0
+		}
 		c.g.soon(0)
 	}
 }

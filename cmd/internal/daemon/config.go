@@ -1,12 +1,12 @@
 package daemon
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"reflect"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -18,6 +18,7 @@ type Program struct {
 	About   string    // one line for --help
 	Section string    // of services.conf: "dhcp"
 	Files   []string  // where services.conf may be; nil is ConfigFiles()
+	Without []string  // flags that have no meaning in this program: "api-url"
 	Stdout  io.Writer // for --help, --version and --check-config; os.Stdout
 }
 
@@ -54,22 +55,6 @@ func bad(key, format string, args ...any) error {
 	return &FieldError{key, fmt.Sprintf(format, args...)}
 }
 
-// MustParse is ParseFlags for a main function: it ends the program itself.
-func MustParse(p Program, into any) {
-	err := ParseFlags(p, os.Args[1:], into)
-	if err == nil {
-		return
-	}
-	code := 2
-	if exit := (*Exit)(nil); errors.As(err, &exit) {
-		code = exit.Code
-	}
-	if code != 0 {
-		fmt.Fprintln(os.Stderr, err)
-	}
-	os.Exit(code)
-}
-
 // ParseFlags fills into, a pointer to a struct with kong tags, from args, then
 // from the program's section of services.conf, then from the defaults in its
 // tags. A flag --some-name is the key some_name of the section; a tag
@@ -98,9 +83,17 @@ func ParseFlags(p Program, args []string, into any) (err error) {
 	if err != nil {
 		return &Exit{2, p.Name + ": " + err.Error()}
 	}
+	for _, f := range k.Model.Flags {
+		f.Hidden = f.Hidden || slices.Contains(p.Without, f.Name)
+	}
 	ctx, err := k.Parse(args)
 	if err = r.explain(k.Model, err); err != nil {
 		return &Exit{2, p.Name + ": " + err.Error()}
+	}
+	for f := range fromArgs(ctx) {
+		if slices.Contains(p.Without, f.Name) {
+			return &Exit{2, fmt.Sprintf("%s: --%s has no meaning here; leave it out", p.Name, f.Name)}
+		}
 	}
 	if check := reflect.ValueOf(into).Elem().FieldByName("CheckConfig"); check.IsValid() && check.Bool() {
 		r.print(p.Stdout, ctx)

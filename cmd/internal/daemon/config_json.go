@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"github.com/clusto/clusto-engine/clusto"
 )
 
 // section is one object of services.conf.
@@ -81,7 +83,7 @@ func (r *sectionReader) file() error {
 			return err
 		}
 	}
-	if near := nearest(out.name, others, 2); out.values == nil && near != "" {
+	if near := clusto.Nearest(out.name, others, 2); out.values == nil && near != "" {
 		return fmt.Errorf("%s:%d: section %q: did you mean %q? There is no such section", out.path, lines[near], near, out.name)
 	}
 	return nil
@@ -132,40 +134,8 @@ func syntaxError(path string, data []byte, err error) error {
 
 // suggestion names the key that was probably meant, else all there are.
 func suggestion(key string, known []string) string {
-	if near := nearest(key, known, max(2, len(key)/3)); near != "" {
+	if near := clusto.Nearest(key, known, max(2, len(key)/3)); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	return "known are " + strings.Join(known, ", ")
-}
-
-// nearest gives the word at the smallest edit distance (Levenshtein) from key,
-// limit at most, or "".
-func nearest(key string, words []string, limit int) string {
-	best := ""
-	for _, w := range words {
-		if d := distance(key, w); d <= limit {
-			best, limit = w, d-1
-		}
-	}
-	return best
-}
-
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diag := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diag
-			if a[i] != b[j] {
-				change++
-			}
-			diag = row[j+1]
-			row[j+1] = min(change, diag+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 
 	"github.com/clusto/clusto-engine/engine"
+	"github.com/clusto/clusto-engine/engine/afpacket"
 )
 
 // serveMetrics serves /metrics, /readyz and /livez until ctx is over. The
@@ -23,8 +24,9 @@ import (
 func (s *DHCPServer) serveMetrics(ctx context.Context, addr string) (wait func(), err error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("%w: serve metrics: %w", ErrConfig, err)
+		return nil, fmt.Errorf("%w: serve metrics: listen on %s: %w", ErrConfig, addr, explainListen(addr, "--metrics", err))
 	}
+	metrics.ExposeMetadata(true)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
@@ -70,55 +72,67 @@ func (s *DHCPServer) readyz(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintln(w, "ready")
 }
 
+// writeMetrics writes what there is to count, each family with its type.
 func (s *DHCPServer) writeMetrics(w io.Writer) {
+	m := figures{metrics.NewSet()}
 	t := s.stats.Totals()
 	for v := engine.None + 1; v < engine.Verdicts; v++ {
-		metrics.WriteCounterUint64(w, fmt.Sprintf("clusto_dhcpd_frames_total{verdict=%q}", v), t.Verdicts[v])
+		if v != engine.Parked { // not how a frame ends
+			m.counter(fmt.Sprintf("frames_total{verdict=%q}", v), t.Verdicts[v])
+		}
 	}
-	metrics.WriteCounterUint64(w, "clusto_dhcpd_received_total", t.Received)
-	metrics.WriteCounterUint64(w, "clusto_dhcpd_sent_total", t.Sent)
-	metrics.WriteCounterUint64(w, "clusto_dhcpd_tx_dropped_total", t.TxDropped)
-	metrics.WriteCounterUint64(w, "clusto_dhcpd_dropped_options_total", s.server.DroppedOptions.Load())
-	metrics.WriteCounterUint64(w, "clusto_dhcpd_lost_warnings_total", s.server.LostEvents.Load())
-	lot := s.lot.Stats()
-	metrics.WriteGaugeUint64(w, "clusto_dhcpd_waiting_frames", uint64(lot.Waiting))
-	metrics.WriteGaugeUint64(w, "clusto_dhcpd_inventory_up", flag(!s.server.Degraded()))
-	metrics.WriteGaugeUint64(w, "clusto_dhcpd_prefetched_hosts", uint64(s.fill.hosts.Load()))
-	metrics.WriteGaugeFloat64(w, "clusto_dhcpd_prefetch_seconds", time.Duration(s.fill.took.Load()).Seconds())
-	s.writeCache(w)
-	for _, name := range slices.Sorted(maps.Keys(s.links)) {
-		s.writeInterface(w, name)
+	m.counter("parked_total", t.Verdicts[engine.Parked])
+	m.counter("received_total", t.Received)
+	m.counter("sent_total", t.Sent)
+	m.counter("tx_dropped_total", t.TxDropped)
+	m.counter("dropped_options_total", s.server.DroppedOptions.Load())
+	m.counter("lost_warnings_total", s.server.LostEvents.Load())
+	m.gauge("waiting_frames", float64(s.lot.Stats().Waiting))
+	m.gauge("inventory_up", flag(!s.server.Degraded()))
+	m.gauge("prefetched_hosts", float64(s.fill.hosts.Load()))
+	m.gauge("prefetch_seconds", time.Duration(s.fill.took.Load()).Seconds())
+	s.countCache(m)
+	for name, g := range s.links {
+		countInterface(m, name, g.Stats())
 	}
+	m.set.WritePrometheus(w)
 	metrics.WriteProcessMetrics(w)
 }
 
-func (s *DHCPServer) writeCache(w io.Writer) {
+// figures are the metrics of one moment.
+type figures struct{ set *metrics.Set }
+
+func (f figures) counter(name string, n uint64) {
+	f.set.GetOrCreateCounter("clusto_dhcpd_" + name).Set(n)
+}
+
+func (f figures) gauge(name string, v float64) {
+	f.set.GetOrCreateGauge("clusto_dhcpd_"+name, func() float64 { return v })
+}
+
+func (s *DHCPServer) countCache(m figures) {
 	c := s.hosts.Stats()
-	for _, m := range []struct {
-		result string
-		n      uint64
-	}{{"fresh", c.Hits}, {"stale", c.StaleHits}, {"absent", c.AbsentHits}, {"missing", c.Misses}} {
-		metrics.WriteCounterUint64(w, fmt.Sprintf("clusto_dhcpd_cache_lookups_total{result=%q}", m.result), m.n)
+	for result, n := range map[string]uint64{"fresh": c.Hits, "stale": c.StaleHits, "absent": c.AbsentHits, "missing": c.Misses} {
+		m.counter(fmt.Sprintf("cache_lookups_total{result=%q}", result), n)
 	}
-	metrics.WriteCounterUint64(w, "clusto_dhcpd_cache_loads_total", c.Loads)
-	metrics.WriteCounterUint64(w, "clusto_dhcpd_cache_load_errors_total", c.LoadErrors)
-	metrics.WriteCounterUint64(w, "clusto_dhcpd_cache_evictions_total", c.Evictions)
-	metrics.WriteGaugeUint64(w, "clusto_dhcpd_cache_hosts", uint64(c.Values))
-	metrics.WriteGaugeUint64(w, "clusto_dhcpd_cache_absences", uint64(c.Absences))
-	metrics.WriteGaugeUint64(w, "clusto_dhcpd_cache_loads_under_way", uint64(c.InFlight))
+	m.counter("cache_loads_total", c.Loads)
+	m.counter("cache_load_errors_total", c.LoadErrors)
+	m.counter("cache_evictions_total", c.Evictions)
+	m.gauge("cache_hosts", float64(c.Values))
+	m.gauge("cache_absences", float64(c.Absences))
+	m.gauge("cache_loads_under_way", float64(c.InFlight))
 }
 
-func (s *DHCPServer) writeInterface(w io.Writer, name string) {
-	st := s.links[name].Stats()
+func countInterface(m figures, name string, st afpacket.Stats) {
 	label := fmt.Sprintf("{interface=%q}", name)
-	metrics.WriteCounterUint64(w, "clusto_dhcpd_kernel_received_total"+label, st.Received)
-	metrics.WriteCounterUint64(w, "clusto_dhcpd_kernel_dropped_total"+label, st.Dropped)
-	metrics.WriteCounterUint64(w, "clusto_dhcpd_interface_opened_total"+label, st.Opened)
-	metrics.WriteGaugeUint64(w, "clusto_dhcpd_interface_up"+label, flag(st.Up))
-	metrics.WriteGaugeUint64(w, "clusto_dhcpd_receive_buffer_bytes"+label, uint64(st.Buffer))
+	m.counter("kernel_received_total"+label, st.Received)
+	m.counter("kernel_dropped_total"+label, st.Dropped)
+	m.counter("interface_opened_total"+label, st.Opened)
+	m.gauge("interface_up"+label, flag(st.Up))
+	m.gauge("receive_buffer_bytes"+label, float64(st.Buffer))
 }
 
-func flag(on bool) uint64 {
+func flag(on bool) float64 {
 	if on {
 		return 1
 	}

@@ -56,7 +56,7 @@ func ServeHTTPD(ctx context.Context, cfg HTTPD, log *slog.Logger, listening func
 	}()
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
-		return fmt.Errorf("%w: listen on %s: %w", ErrConfig, cfg.Listen, explainListen(cfg.Listen, err))
+		return fmt.Errorf("%w: listen on %s: %w", ErrConfig, cfg.Listen, explainListen(cfg.Listen, "--listen", err))
 	}
 	log.Info("listening", "address", l.Addr().String())
 	if listening != nil {
@@ -86,15 +86,15 @@ func serveUntil(ctx context.Context, srv *http.Server, l net.Listener, log *slog
 }
 
 // explainListen says what to do about an address that cannot be listened on.
-func explainListen(addr string, err error) error {
+func explainListen(addr, flag string, err error) error {
 	_, port, _ := net.SplitHostPort(addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%w: the port is taken; \"ss -ltnp sport = :%s\" shows by whom; end that, or give another with --listen", err, port)
+		return fmt.Errorf("%w: the port is taken; \"ss -ltnp sport = :%s\" shows by whom; end that, or give another with %s", err, port, flag)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return fmt.Errorf("%w: this machine does not have the address; \"ip addr\" lists those that it has", err)
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("%w: ports below 1024 need CAP_NET_BIND_SERVICE; give it, or another port with --listen", err)
+		return fmt.Errorf("%w: ports below 1024 need CAP_NET_BIND_SERVICE; give it, or another port with %s", err, flag)
 	}
 	return err
 }

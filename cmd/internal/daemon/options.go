@@ -56,7 +56,7 @@ type DHCP struct {
 type HTTPD struct {
 	DB          string `name:"db" from:"clusto.conf" placeholder:"DSN" help:"The database. Unset: $$CLUSTODSN, else [clusto] dsn of $$CLUSTOCONFIG or /etc/clusto/clusto.conf."`
 	Listen      string `default:"127.0.0.1:9996" placeholder:"HOST:PORT" help:"Where to serve HTTP (${default})."`
-	ReadOnlyGet bool   `negatable:"" help:"Refuse changes by GET; the original's clients make them so."`
+	ReadOnlyGet bool   `negatable:"" help:"Refuse changes by GET, by which the original took them. No call makes any yet."`
 
 	Common `embed:""`
 }
