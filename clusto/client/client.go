@@ -34,13 +34,17 @@ type Config struct {
 	StreamPause  time.Duration // how long a stream may stand still; 30 s
 
 	// Behind the original clusto-httpd:
-	Loads       int           // hosts read, and requests made, at once; 4
+	Loads       int           // hosts read, and requests made, at once; LegacyLoads
 	LongTimeout time.Duration // of a call about a container or about all hosts; 30 s
 	Patience    time.Duration // how long the walk over all hosts waits for the server's return; 10 min
 	Memory      NewMemory     // nil: what hosts share is read for each
 
 	oneShot bool // a connection for each request
 }
+
+// LegacyLoads is how many loads the original is burdened with: it serves one
+// request at a time, and its backlog has room for five.
+const LegacyLoads = 4
 
 const maxBody = 1 << 20
 
@@ -51,7 +55,7 @@ func (c Config) withDefaults() Config {
 	c.Conns = cmp.Or(c.Conns, 64)
 	c.BatchTimeout = cmp.Or(c.BatchTimeout, 5*time.Minute)
 	c.StreamPause = cmp.Or(c.StreamPause, 30*time.Second)
-	c.Loads = cmp.Or(c.Loads, 4)
+	c.Loads = cmp.Or(c.Loads, LegacyLoads)
 	c.LongTimeout = cmp.Or(c.LongTimeout, 30*time.Second)
 	c.Patience = cmp.Or(c.Patience, 10*time.Minute)
 	return c

@@ -201,7 +201,7 @@ func (s *DHCPServer) makeServer() {
 	s.stats = engine.NewStats(n + 1) // one for the filler
 	s.lot = engine.NewLot(engine.LotConfig{})
 	s.server = dhcp.NewServer(dhcp.Config{
-		Hosts: s.hosts, Lot: s.lot, Log: s.log, Site: s.site(nil), Warn: s.cfg.WarnInterval, Counter: s.stats.Counter(n),
+		Hosts: s.hosts, Lot: s.lot, Loads: s.loads(), Log: s.log, Site: s.site(nil), Warn: s.cfg.WarnInterval, Counter: s.stats.Counter(n),
 		Ping: s.client.Ready, Returned: s.newEpoch,
 	})
 }

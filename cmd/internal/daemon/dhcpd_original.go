@@ -29,6 +29,19 @@ func (s *DHCPServer) foundServer(is client.Server) {
 	}
 }
 
+// loads is how many hosts the server loads at once; 0 for its default. An
+// original clusto-httpd is asked for a few at once, whoever waits: more loaders
+// would race for their turns, and hosts are to be answered in the order in which
+// they came. Who is not there yet is taken for one of ours.
+func (s *DHCPServer) loads() int {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if s.client.Ready(ctx) == nil && s.client.Server() == client.Original {
+		return client.LegacyLoads
+	}
+	return 0
+}
+
 // attributes is the attribute cache: what hosts behind an original clusto-httpd
 // share. It implements client.Memory.
 type attributes struct {
