@@ -143,7 +143,7 @@ func TestInventoryFailsDuringAStorm(t *testing.T) {
 		t.Logf("%s: p50 %v, p99 %v, slowest %v", fault.name, res.Percentile(50), res.Percentile(99), res.Percentile(100))
 	}
 	h.allBound("after it all")
-	if rss, threads := h.resident(), h.metric("go_goroutines"); rss > 400 || threads > 500 {
+	if rss, threads := h.resident(), h.metric("go_goroutines"); (rss > 400 && !raceEnabled) || threads > 500 {
 		t.Errorf("the daemon has grown to %d MB and %d goroutines", rss, threads)
 	}
 	for _, line := range []string{"the inventory does not answer", "the inventory answers again"} {
@@ -206,7 +206,7 @@ func TestFloodOfRandomMACs(t *testing.T) {
 	if absent := h.metric("clusto_dhcpd_cache_absences"); absent > 3000 {
 		t.Errorf("%d absences are remembered, of a quarter of 4,000", absent)
 	}
-	if rss := h.resident(); rss > before+100 {
+	if rss := h.resident(); rss > before+100 && !raceEnabled {
 		t.Errorf("the daemon grew from %d to %d MB", before, rss)
 	}
 	if lines := strings.Count(h.log.String(), "\n"); lines > 1000 {
