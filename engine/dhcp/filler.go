@@ -40,6 +40,7 @@ func (s *Server) Run(ctx context.Context, out Sender) {
 	filler.Go(func() { s.newFiller(out).sweep(ctx) })
 	filler.Go(func() { s.prober(ctx) })
 	filler.Go(func() { s.pinger(ctx) })
+	filler.Go(func() { s.adopt.run(ctx) })
 	filler.Wait()
 	s.drop(time.Now().Add(time.Hour))
 	done()
@@ -94,13 +95,13 @@ func (f *filler) one(ctx context.Context, mac clusto.MAC) {
 // fetch asks the inventory and keeps count of its health.
 func (s *Server) fetch(ctx context.Context, mac clusto.MAC) (*Prepared, State, error) {
 	start := time.Now()
-	late := time.AfterFunc(s.cfg.Slow, func() { s.health.overdue(mac) })
+	late := time.AfterFunc(s.cfg.Slow, func() { s.health.overdue(mac, start) })
 	p, state, err := s.cfg.Hosts.Fetch(ctx, mac)
 	late.Stop()
 	if ctx.Err() != nil || errors.Is(err, context.Canceled) {
 		return p, state, err // that says nothing of the inventory
 	}
-	for _, odd := range s.health.ended(mac, time.Since(start), err) {
+	for _, odd := range s.health.ended(mac, start, err) {
 		s.tell(event{verdict: engine.InventoryDown, mac: odd.mac, err: odd.err})
 	}
 	return p, state, err
@@ -132,8 +133,7 @@ func (f *filler) settle(p *Prepared, state State) ([]byte, engine.Verdict) {
 	case Fresh, Stale:
 		return f.answer(f.reply, p, state == Fresh)
 	case Absent:
-		f.note(engine.UnknownHost, nil, 0)
-		return nil, engine.UnknownHost
+		return nil, f.unknown()
 	}
 	return nil, engine.InventoryDown
 }

@@ -51,6 +51,8 @@ type Config struct {
 	// with context.Canceled, and are tried again. Nil asks nothing.
 	Ping     func(context.Context) error
 	Returned func()
+
+	Adopt AdoptConfig // nothing is stored by default
 }
 
 // Server is what the workers of all interfaces share.
@@ -59,6 +61,7 @@ type Server struct {
 	site   atomic.Pointer[Site]
 	health health
 	report reporter
+	adopt  *adopter // nil: nothing is stored
 
 	// DroppedOptions counts options left out of replies that were too long;
 	// LostEvents counts warnings that came faster than they could be written.
@@ -89,6 +92,7 @@ func NewServer(cfg Config) *Server {
 	s.site.Store(&cfg.Site)
 	s.report.init(cfg)
 	s.health.init(cfg)
+	s.adopt = newAdopter(cfg)
 	return s
 }
 
@@ -120,8 +124,7 @@ func (h *Handler) Handle(dst []byte, p *engine.Packet) ([]byte, engine.Verdict) 
 	case state == Fresh:
 		return h.answer(dst, host, true)
 	case state == Absent:
-		h.note(engine.UnknownHost, nil, 0)
-		return dst, engine.UnknownHost
+		return dst, h.unknown()
 	case state == Missing:
 		return dst, h.s.cfg.Lot.Park(h.req.MAC, p, now)
 	}
@@ -142,11 +145,20 @@ func (h *Handler) stale(dst []byte, host *Prepared, p *engine.Packet, now int64)
 	return h.answer(dst, host, false)
 }
 
+// unknown ends a request that no host has made.
+func (h *Handler) unknown() engine.Verdict {
+	h.note(engine.UnknownHost, nil, 0)
+	h.s.adopt.note(&h.req, false)
+	return engine.UnknownHost
+}
+
 // answer decides on the parsed request and appends the reply, if there is one.
 func (h *Handler) answer(dst []byte, p *Prepared, fresh bool) ([]byte, engine.Verdict) {
+	h.s.adopt.saw(h.req.MAC)
 	d := Decide(&h.req, p, fresh, h.s.site.Load())
 	if d.Verdict != engine.Reply && d.Verdict != engine.Nak {
 		h.note(d.Verdict, p, 0)
+		h.unaddressed(d.Verdict, p)
 		return dst, d.Verdict
 	}
 	out, dropped := appendReply(dst, &h.req, p, &d)
