@@ -508,3 +508,34 @@ func TestSlowInventoryIsOneLine(t *testing.T) {
 		f.logged(t, "the inventory answers again", 1)
 	})
 }
+
+// TestOutageFlapped: many loads on their way at the edges of an outage ended well
+// and badly in turn, and each turn was a line in the log.
+func TestOutageFlapped(t *testing.T) {
+	t0 := time.Now()
+	at := func(ms int) time.Time { return t0.Add(time.Duration(ms) * time.Millisecond) }
+	var log bytes.Buffer
+	var h health
+	h.init(Config{Log: slog.New(slog.NewTextHandler(&log, nil)), Slow: time.Hour})
+	h.over = at(-1)
+	for range 5 { // all began before the outage was noticed
+		for range failsInRow {
+			h.ended(hostMAC, at(-10), errDown)
+		}
+		h.ended(hostMAC, at(0), errDown)
+		h.ended(hostMAC, at(0), errDown)
+		h.ended(hostMAC, at(0), errDown)
+		h.ended(hostMAC, at(0), nil)
+	}
+	if !h.failing {
+		t.Error("loads from before the outage ended it")
+	}
+	h.ended(hostMAC, time.Now(), nil)
+	for range 2 * failsInRow { // all began during it
+		h.ended(hostMAC, at(0), errDown)
+		h.overdue(hostMAC, at(0))
+	}
+	if h.failing || h.late || strings.Count(log.String(), "\n") != 2 {
+		t.Errorf("failing %v, late %v\n%s", h.failing, h.late, &log)
+	}
+}

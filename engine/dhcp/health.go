@@ -38,7 +38,8 @@ type health struct {
 	lates   int       // in a row
 	lateAt  time.Time // the latest of them
 	odd     []oddLoad // failed, and perhaps only for that host
-	since   time.Time
+	since   time.Time // when the trouble began
+	over    time.Time // when the trouble before was over
 	last    clusto.MAC // of the latest load that failed or was late
 	touched time.Time  // when a load last ended
 }
@@ -91,13 +92,16 @@ func (h *health) enter(ctx context.Context) (leave func(), ok bool) {
 }
 
 // ended notes how a load went. It gives the loads that have failed though the
-// inventory works, as this one shows.
-func (h *health) ended(mac clusto.MAC, took time.Duration, err error) (odd []oddLoad) {
+// inventory works, as this one shows. At the edges of an outage many loads are
+// on their way: what began before an edge says nothing of what is behind it.
+func (h *health) ended(mac clusto.MAC, began time.Time, err error) (odd []oddLoad) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.touched = time.Now()
+	took := h.touched.Sub(began)
 	was := h.failing || h.late
 	switch {
+	case h.old(began):
 	case err != nil:
 		h.failed(mac, err)
 	case took >= h.slow: // overdue has noted it
@@ -109,6 +113,14 @@ func (h *health) ended(mac clusto.MAC, took time.Duration, err error) (odd []odd
 	}
 	h.change(was, err)
 	return odd
+}
+
+// old reports whether a load began before the last change for better or worse.
+func (h *health) old(began time.Time) bool {
+	if h.failing {
+		return began.Before(h.since)
+	}
+	return began.Before(h.over)
 }
 
 func (h *health) failed(mac clusto.MAC, err error) {
@@ -147,14 +159,18 @@ func (h *health) change(was bool, err error) {
 		}
 		h.log.Error("the inventory does not answer; known hosts are answered from memory, new ones wait", "error", why)
 	case was && !now:
+		h.over = time.Now()
 		h.log.Info("the inventory answers again", "after", time.Since(h.since).Round(time.Millisecond).String())
 	}
 }
 
 // overdue notes a load that has not ended yet though its time is up.
-func (h *health) overdue(mac clusto.MAC) {
+func (h *health) overdue(mac clusto.MAC, began time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if began.Before(h.over) {
+		return
+	}
 	was := h.failing || h.late
 	h.last, h.lateAt = mac, time.Now()
 	h.lates++
