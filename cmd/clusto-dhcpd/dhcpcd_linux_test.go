@@ -48,13 +48,18 @@ func newDhcpcd(l *lab, last byte, settings ...string) *guest {
 	return g
 }
 
-// startApart starts the client with namespaces of its own for mounts and for
-// processes: helpers of its die with it.
-func (g *guest) startApart() {
+// startApart starts the client with new namespaces.
+func (g *guest) startApart(namespaces uintptr) {
 	g.l.t.Helper()
 	g.cmd = g.command()
-	g.cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID}
+	g.cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: namespaces}
 	must(g.l.t, g.l.peer.Start(g.cmd))
+}
+
+// power starts dhcpcd where all its processes end with the first.
+func (g *guest) power() {
+	g.l.t.Helper()
+	g.startApart(syscall.CLONE_NEWNS | syscall.CLONE_NEWPID)
 }
 
 // TestDhcpcd goes through the life of a lease, and uses it: it is got and
@@ -65,7 +70,7 @@ func TestDhcpcd(t *testing.T) {
 	g := newDhcpcd(l, 2, "noarp")
 	l.apply(`servers: {s2: {dhcp: {name_server: "10.9.0.3,10.9.0.4", domain_search: "a.example.org,b.example.org", renewal_time: 1, rebinding_time: 4}}}`)
 	l.start()
-	g.startApart()
+	g.power()
 	lease := map[string]string{
 		"new_ip_address": "10.9.0.52", "new_subnet_mask": "255.255.255.0", "new_broadcast_address": "10.9.0.255",
 		"new_routers": "10.9.0.254", "new_domain_name_servers": "10.9.0.3 10.9.0.4", "new_domain_name": "own.example.org",
@@ -83,7 +88,7 @@ func TestDhcpcd(t *testing.T) {
 
 	g.end(syscall.SIGKILL)
 	solicited := strings.Count(g.out.String(), "soliciting")
-	g.startApart()
+	g.power()
 	g.await("REBOOT").check(t, lease)
 	if n := strings.Count(g.out.String(), "soliciting"); n != solicited {
 		t.Errorf("it had to ask with %d DISCOVERs", n-solicited)
@@ -115,11 +120,11 @@ func TestDhcpcdMoves(t *testing.T) {
 	l := newLab(t)
 	g := newDhcpcd(l, 1, "noarp")
 	l.start()
-	g.startApart()
+	g.power()
 	g.await("BOUND").check(t, map[string]string{"new_ip_address": "10.9.0.51"})
 	g.end(syscall.SIGKILL)
 	l.move("s1", 1, "10.9.0.71")
-	g.startApart()
+	g.power()
 	g.await("BOUND").check(t, map[string]string{"new_ip_address": "10.9.0.71"})
 	g.says("NAK", 1)
 	l.ping("10.9.0.71")
@@ -131,6 +136,6 @@ func TestDhcpcdDeclines(t *testing.T) {
 	g := newDhcpcd(l, 2)
 	l.start()
 	must(t, here.AddAddr("srv0", netip.MustParsePrefix("10.9.0.52/32")))
-	g.startApart()
+	g.power()
 	l.declined("/server/s2", "10.9.0.52")
 }
