@@ -76,6 +76,12 @@ type adopted struct {
 	bmc  bool
 }
 
+// warnedOf is what was warned of: that a MAC is not stored, or not yet.
+type warnedOf struct {
+	mac clusto.MAC
+	yet bool
+}
+
 // adopter stores the MACs of requests that attribute bootstrap/mac names, on
 // port-nic-eth 1 of the server that has it: as ipmi-mac if it is a BMC that
 // asks, else as mac. A BMC is who says so by its vendor class, or by a client-id
@@ -100,7 +106,7 @@ type adopter struct {
 
 	settled generations[bootAsk, time.Time] // until when
 	done    generations[adopted, struct{}]
-	warned  generations[clusto.MAC, time.Time]
+	warned  generations[warnedOf, time.Time]
 }
 
 func newAdopter(cfg Config) *adopter {
@@ -207,7 +213,7 @@ func (a *adopter) first(ctx context.Context) {
 		delete(a.waits, e)
 		a.pause = 0
 	default:
-		if a.pause == 0 {
+		if a.pause == 0 && a.say(warnedOf{e.mac, true}) {
 			a.log.Warn("a MAC could not be looked up as bootstrap/mac, or stored; this is tried again until the inventory answers",
 				"mac", e.mac.String(), "error", err)
 		}
@@ -300,16 +306,24 @@ func subkey(bmc bool) string {
 // refuse warns of what will not be stored, once for each MAC in an interval.
 func (a *adopter) refuse(e *bootAsk, path, why string) {
 	a.settle(e, conflictAgain)
-	now := time.Now()
-	if last, ok := a.warned.get(e.mac); ok && now.Sub(last) < a.warn {
+	if !a.say(warnedOf{e.mac, false}) {
 		return
 	}
-	a.warned.put(e.mac, now, rememberAsks)
 	attrs := []any{"mac", e.mac.String(), "reason", why}
 	if path != "" {
 		attrs = append(attrs, "host", path)
 	}
 	a.log.Warn("bootstrap/mac names this MAC, but it is not stored", attrs...)
+}
+
+// say reports whether a warning comes for the first time in the interval.
+func (a *adopter) say(w warnedOf) bool {
+	now := time.Now()
+	if last, ok := a.warned.get(w); ok && now.Sub(last) < a.warn {
+		return false
+	}
+	a.warned.put(w, now, rememberAsks)
+	return true
 }
 
 // finish notes what was stored, and has it looked up when it asks again.

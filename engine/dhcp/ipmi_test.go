@@ -286,6 +286,11 @@ func TestOneThatFailsDoesNotStopOthers(t *testing.T) {
 		f.unknown(t, ask{})
 		time.Sleep(3 * adoptLeast) // of the bubble
 		b.has(t, newMAC, clusto.MAC{}, 1)
+		for range 10 { // those that work, between its tries
+			time.Sleep(unknownAgain) // of the bubble
+			f.unknown(t, ask{})
+		}
+		f.logged(t, "tried again until", 1)
 	})
 }
 
