@@ -35,11 +35,11 @@ type health struct {
 	late    bool
 	open    chan struct{} // closed while the inventory does not fail
 	inRow   int
-	lates   int       // in a row
-	lateAt  time.Time // the latest of them
-	odd     []oddLoad // failed, and perhaps only for that host
-	since   time.Time // when the trouble began
-	over    time.Time // when the trouble before was over
+	lates   int        // in a row
+	lateAt  time.Time  // the latest of them
+	odd     []oddLoad  // failed, and perhaps only for that host
+	since   time.Time  // when the trouble began
+	over    time.Time  // when the trouble before was over
 	last    clusto.MAC // of the latest load that failed or was late
 	touched time.Time  // when a load last ended
 }
