@@ -199,13 +199,19 @@ func (l *lab) ping(addr string) {
 	}
 }
 
-// move gives a host another address, and waits until the daemon knows.
-func (l *lab) move(name string, last byte, addr string) {
+// readdress gives a host another address, and tells the daemon to look.
+func (l *lab) readdress(name, addr string) {
 	l.t.Helper()
 	_, err := l.sql(`DELETE FROM entity_attrs WHERE "key" = 'ip' AND entity_id = (SELECT entity_id FROM entities WHERE name = '` + name + `')`)
 	must(l.t, err)
 	l.apply("servers: {" + name + ": {ip: " + addr + "}}")
 	must(l.t, l.daemon.Process.Signal(syscall.SIGHUP))
+}
+
+// move gives a host another address, and waits until the daemon knows.
+func (l *lab) move(name string, last byte, addr string) {
+	l.t.Helper()
+	l.readdress(name, addr)
 	l.until("the host's new address", func() bool {
 		return l.ask(client(last), storm.Message{Type: dhcp4.Discover}).msg.YIAddr() == ip(addr)
 	})
