@@ -181,6 +181,9 @@ func TestRecordedExchanges(t *testing.T) {
 func (l *lab) replay(e *exchange, verdict string) answer {
 	l.t.Helper()
 	req := recordedFrame(e.payload(l.t))
+	if e.stores() {
+		defer l.stored(l.metric(storedMetric) + 1)
+	}
 	if verdict == engine.Reply.String() {
 		return take(l.t, l.exchange(req).Data)
 	}

@@ -268,10 +268,16 @@ var rules = []rule{
 	},
 	{says: "sound, but no request to this server", of: named("bad: unknown message type 99"), want: verdict(engine.NotForUs)},
 	{
-		// update_ipmi is read from the configuration and does nothing yet. What
-		// it has to do is no exemption: this one goes when it is there.
-		says: "(missing) a request whose MAC is no port's is also looked up by attribute bootstrap/mac",
-		of:   named("update_ipmi: DISCOVER s0018"), want: verdict(engine.UnknownHost),
+		says: "a request whose MAC is no port's is also looked up by attribute bootstrap/mac, never delaying an answer: the first one has none",
+		of:   named("2010 update_ipmi: DISCOVER s0018 (bootstrap MAC, no port MAC)"), want: verdict(engine.UnknownHost),
+	},
+	{
+		says: "it counts as a BMC's when its vendor class is in ipmi_vendor_classes: then boot firmware with that MAC has no BMC's address, once",
+		of:   named("2010 update_ipmi: DISCOVER s0018 (bootstrap MAC), vendor class PXEClient"), want: verdict(engine.NoAddress),
+	},
+	{
+		says: "a BMC with the very MAC of its host gets the host's answers; it is stored by now",
+		of:   named("newest update_ipmi: DISCOVER s0018 (bootstrap MAC, no port MAC)"), like: "update_ipmi: DISCOVER s0018 again",
 	},
 }
 

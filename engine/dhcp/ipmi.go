@@ -328,7 +328,6 @@ func (a *adopter) say(w warnedOf) bool {
 
 // finish notes what was stored, and has it looked up when it asks again.
 func (a *adopter) finish(e *bootAsk, srv *BootServer, bmc bool) {
-	a.stored.Add(1)
 	a.done.put(adopted{srv.Path, e.mac, bmc}, struct{}{}, rememberMACs)
 	was := srv.MAC
 	if bmc {
@@ -341,6 +340,7 @@ func (a *adopter) finish(e *bootAsk, srv *BootServer, bmc bool) {
 	}
 	a.Inventory.Purge(e.mac)
 	a.log.Info("a MAC that bootstrap/mac names is stored", attrs...)
+	a.stored.Add(1) // last: who sees it may ask
 }
 
 func (a *adopter) settle(e *bootAsk, wait time.Duration) {

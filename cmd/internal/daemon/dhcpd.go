@@ -202,7 +202,7 @@ func (s *DHCPServer) makeServer() {
 	s.lot = engine.NewLot(engine.LotConfig{})
 	s.server = dhcp.NewServer(dhcp.Config{
 		Hosts: s.hosts, Lot: s.lot, Loads: s.loads(), Log: s.log, Site: s.site(nil), Warn: s.cfg.WarnInterval, Counter: s.stats.Counter(n),
-		Ping: s.client.Ready, Returned: s.newEpoch,
+		Ping: s.client.Ready, Returned: s.newEpoch, Adopt: s.adoption(),
 	})
 }
 

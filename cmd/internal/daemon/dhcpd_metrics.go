@@ -91,6 +91,7 @@ func (s *DHCPServer) writeMetrics(w io.Writer) {
 	m.gauge("inventory_up", flag(!s.server.Degraded()))
 	m.gauge("prefetched_hosts", float64(s.fill.hosts.Load()))
 	m.gauge("prefetch_seconds", time.Duration(s.fill.took.Load()).Seconds())
+	s.countAdoption(m)
 	s.countCache(m)
 	for name, g := range s.links {
 		countInterface(m, name, g.Stats())

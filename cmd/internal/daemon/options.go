@@ -37,7 +37,7 @@ type DHCP struct {
 	ExtraOptions map[int]string `placeholder:"CODE=NAME" help:"More names for option codes, for attributes to use."`
 	NakPXE       bool           `name:"nak-pxe" negatable:"" help:"Send a NAK to boot firmware too. One NAK ends some firmware's boot."`
 
-	UpdateIPMI        bool     `name:"update-ipmi" negatable:"" help:"Store the MACs of requests that match bootstrap/mac."`
+	UpdateIPMI        bool     `name:"update-ipmi" negatable:"" help:"Store unknown MACs that bootstrap/mac of one server names, as the mac or ipmi-mac of its port-nic-eth 1."`
 	IPMIVendorClasses []string `name:"ipmi-vendor-classes" sep:"none" default:"udhcp 0.9.9-pre" placeholder:"TEXT" help:"Vendor classes (option 60) that mark a BMC. May be given several times."`
 	IPMIOSPort        string   `name:"ipmi-osport" default:"ipmi0" placeholder:"NAME" help:"The osportname of addresses that are a BMC's (${default})."`
 
