@@ -1,7 +1,6 @@
 package main
 
 import (
-	"database/sql"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -76,16 +75,8 @@ const original = "10.42.0.5"
 // database, with its server id, on a cable to all of the site's networks.
 func newOriginalLab(t *testing.T, flags ...string) *lab {
 	t.Helper()
-	text, err := os.ReadFile("../../clusto/store/testdata/clusto.sql")
-	must(t, err)
-	file := t.TempDir() + "/original.db"
-	db, err := sql.Open("sqlite", file)
-	must(t, err)
-	_, err = db.ExecContext(t.Context(), string(text))
-	must(t, err)
-	must(t, db.Close())
 	l := newLab(t)
-	l.api.serve(newStore(t, file))
+	l.api.serve(newStore(t, originalDB(t)))
 	for _, p := range []string{original + "/24", "10.43.0.5/24", "203.0.113.5/24"} {
 		must(t, here.AddAddr("srv0", netip.MustParsePrefix(p)))
 	}

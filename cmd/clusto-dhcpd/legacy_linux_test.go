@@ -1,9 +1,7 @@
 package main
 
 import (
-	"database/sql"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -35,16 +33,8 @@ func (l *lab) old(s *store.Store, recorded bool) *standin.Server {
 // TestBehindTheOriginal answers on the original's site, from the original's own
 // answers as far as they were recorded.
 func TestBehindTheOriginal(t *testing.T) {
-	text, err := os.ReadFile("../../clusto/store/testdata/clusto.sql")
-	must(t, err)
-	file := t.TempDir() + "/original.db"
-	db, err := sql.Open("sqlite", file)
-	must(t, err)
-	_, err = db.ExecContext(t.Context(), string(text))
-	must(t, err)
-	must(t, db.Close())
 	l := newLab(t)
-	l.old(newStore(t, file), true)
+	l.old(newStore(t, originalDB(t)), true)
 	must(t, here.AddAddr("srv0", netip.MustParsePrefix("10.42.0.4/24")))
 	l.start()
 	host := func(last byte) *storm.Client { return &storm.Client{MAC: [6]byte{0, 0x1e, 0xc9, 0, 0, last}} }

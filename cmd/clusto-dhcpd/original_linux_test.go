@@ -11,19 +11,25 @@ import (
 	"github.com/clusto/clusto-engine/engine/storm"
 )
 
-// TestOriginalsDatabase answers from a database that the original clusto wrote,
-// as it is.
-func TestOriginalsDatabase(t *testing.T) {
+// originalDB gives a copy of a database that the original clusto wrote.
+func originalDB(t *testing.T) (file string) {
+	t.Helper()
 	text, err := os.ReadFile("../../clusto/store/testdata/clusto.sql")
 	must(t, err)
-	file := t.TempDir() + "/original.db"
+	file = t.TempDir() + "/original.db"
 	db, err := sql.Open("sqlite", file)
 	must(t, err)
 	_, err = db.ExecContext(t.Context(), string(text))
 	must(t, err)
 	must(t, db.Close())
+	return file
+}
+
+// TestOriginalsDatabase answers from a database that the original clusto wrote,
+// as it is.
+func TestOriginalsDatabase(t *testing.T) {
 	l := newLab(t)
-	l.api.serve(newStore(t, file))
+	l.api.serve(newStore(t, originalDB(t)))
 	must(t, here.AddAddr("srv0", netip.MustParsePrefix("10.42.0.4/24")))
 	l.start()
 	host := func(last byte) *storm.Client { return &storm.Client{MAC: [6]byte{0, 0x1e, 0xc9, 0, 0, last}} }
