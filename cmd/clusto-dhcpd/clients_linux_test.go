@@ -48,12 +48,18 @@ func need(t *testing.T, name, pkg string) string {
 			return path
 		}
 	}
+	lack(t, name, pkg)
+	return ""
+}
+
+// lack skips a test for which something is not installed.
+func lack(t *testing.T, name, pkg string) {
+	t.Helper()
 	const lack = "*** NOT TESTED *** %s is not there, or not for this user to run: apt-get install %s"
 	if os.Getenv("CI") != "" {
 		t.Fatalf(lack, name, pkg)
 	}
 	t.Skipf(lack, name, pkg)
-	return ""
 }
 
 // guest is a DHCP client of somebody else's on cli0.

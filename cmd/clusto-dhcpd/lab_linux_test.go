@@ -218,14 +218,19 @@ func (l *lab) verdicts(v engine.Verdict) uint64 {
 
 func (l *lab) until(what string, ok func() bool) {
 	l.t.Helper()
+	l.within(patience, what, ok)
+}
+
+func (l *lab) within(bound time.Duration, what string, ok func() bool) {
+	l.t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	late := time.After(patience)
+	late := time.After(bound)
 	for !ok() {
 		select {
 		case <-tick.C:
 		case <-late:
-			l.t.Fatalf("%s: not in %v\n%s", what, patience, l.log)
+			l.t.Fatalf("%s: not in %v\n%s", what, bound, l.log)
 		}
 	}
 }
