@@ -64,12 +64,13 @@ func lack(t *testing.T, name, pkg string) {
 
 // guest is a DHCP client of somebody else's on cli0.
 type guest struct {
-	l    *lab
-	dir  string
-	args []string
-	cmd  *exec.Cmd // nil: it does not run
-	out  journal
-	seen int // events that were looked at
+	l     *lab
+	dir   string
+	args  []string
+	cmd   *exec.Cmd // nil: it does not run
+	out   journal
+	heard int // bytes of out that were looked at
+	seen  int // events that were looked at
 }
 
 func newGuest(l *lab, last byte, script string, args ...string) *guest {

@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	networkd = "/lib/systemd/systemd-networkd"
+	networkd    = "/lib/systemd/systemd-networkd"
+	networkdAck = "DHCPv4 client: ACK"
 
 	// What it reads and keeps is the test's, not the machine's. It takes a /sys
 	// that nobody can write to as a sign that no udev is to be waited for.
@@ -94,15 +95,15 @@ func TestNetworkd(t *testing.T) {
 	}
 	g.kept().check(t, lease)
 	l.ping("10.9.0.52")
-	g.acked("REQUEST (renewing)")
+	g.acked("REQUEST (renewing)", networkdAck)
 	l.ping("10.9.0.52")
 	l.mislead(serverIP)
-	g.acked("REQUEST (rebinding)")
+	g.acked("REQUEST (rebinding)", networkdAck)
 	discovers := strings.Count(g.out.String(), "DISCOVER")
 	must(t, here.SetDown("srv0"))
 	g.says("Lost carrier", 1)
 	must(t, here.SetUp("srv0"))
-	g.acked("REQUEST (init-reboot)")
+	g.acked("REQUEST (init-reboot)", networkdAck)
 	if n := strings.Count(g.out.String(), "DISCOVER"); n != discovers {
 		t.Errorf("it had to ask with %d DISCOVERs", n-discovers)
 	}
@@ -111,19 +112,9 @@ func TestNetworkd(t *testing.T) {
 	must(t, os.RemoveAll(g.dir+"/netif/leases"))
 	must(t, os.Mkdir(g.dir+"/netif/leases", 0o755)) //nolint:gosec // as networkd makes it
 	g.startApart(syscall.CLONE_NEWNS)
-	g.acked("REQUEST (requesting)")
+	g.acked("REQUEST (requesting)", networkdAck)
 	g.kept().check(t, lease)
 	if n := l.verdicts(engine.Nak); n != 0 {
 		t.Errorf("%d NAKs", n)
 	}
-}
-
-// acked waits until the client says the words again, and after them an ACK.
-func (g *guest) acked(words string) {
-	g.l.t.Helper()
-	before := len(g.out.String())
-	g.l.until("an ACK after "+words, func() bool {
-		_, after, ok := strings.Cut(g.out.String()[before:], words)
-		return ok && strings.Contains(after, "DHCPv4 client: ACK")
-	})
 }
