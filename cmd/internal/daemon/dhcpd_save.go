@@ -182,6 +182,15 @@ func (s *DHCPServer) readHosts(name string) (head savedHead, n int, err error) {
 }
 
 func readFile(name string, most int64) ([]byte, error) {
+	st, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case !st.Mode().IsRegular(): // a pipe would be waited for, for good
+		return nil, fmt.Errorf("%s is no regular file", name)
+	case st.Size() > most:
+		return nil, fmt.Errorf("it is larger than %d bytes", most)
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err

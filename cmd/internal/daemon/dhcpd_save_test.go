@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -123,5 +124,27 @@ func TestUnwritableFileIsOneWarning(t *testing.T) {
 	s.saveNow()
 	if n := strings.Count(log.String(), "--cache-file"); n != 1 {
 		t.Errorf("%d warnings, want 1: %s", n, &log)
+	}
+}
+
+// TestWhatIsNoFileIsNotRead: a pipe hung the start for good, and a file of any
+// size was read before its size was judged.
+func TestWhatIsNoFileIsNotRead(t *testing.T) {
+	pipe, huge := filepath.Join(t.TempDir(), "pipe"), filepath.Join(t.TempDir(), "huge")
+	if out, err := exec.Command("mkfifo", pipe).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if err := os.WriteFile(huge, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(huge, savedMost+1); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{pipe: "no regular file", huge: "larger than", t.TempDir(): "no regular file"} {
+		var log bytes.Buffer
+		keeper(t, "http://a", file, &log).restore()
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("%s: %q, want %q", file, &log, want)
+		}
 	}
 }
