@@ -3,29 +3,77 @@ package clusto
 import "fmt"
 
 // Op is one step of a change to the inventory. A list of them is applied in
-// order, in one transaction, all or nothing. Every step states what shall hold
-// afterwards, so applying a list twice changes nothing the second time.
+// order, in one transaction, all or nothing.
 //
-//	entity  Name, Driver         the entity exists with that driver
-//	attr    Name, Key, Subkey, Number, Value   the entity holds exactly this
+// These state what shall hold afterwards, so applying them twice changes
+// nothing the second time:
+//
+//	entity     Name, Driver      the entity exists with that driver
+//	attr       Name, Key, Subkey, Number, Value   the entity holds exactly this
 //	                             value under (key, subkey, number); With more
 //	                             values under one (key, subkey), give numbers
-//	insert  Name, Into, RU       the entity is inside the container; in racks RU > 0
-//	bind    Name, IP, OSPort     the address is bound to the entity (and to the
+//	del        Name, Key         no attribute of that key is left; Subkey, Number
+//	                             and Value, where given, keep those that differ
+//	insert     Name, Into, RU    the entity is inside the container; in racks RU > 0
+//	remove     Name, Into        the entity is not inside the container
+//	bind       Name, IP, OSPort  the address is bound to the entity (and to the
 //	                             interface, if given), under the IP manager
 //	                             whose range holds it
+//	unbind     Name, IP          the address is not bound to the entity
+//	connect    Name, Port, Num, To, ToNum   the two ports, of one type, are
+//	                             connected, on both sides
+//	disconnect Name, Port, Num   nothing is connected to the port, on both sides
+//
+// These do something each time:
+//
+//	create     Name, Driver      makes an entity, which must not exist
+//	delete     Name              deletes an entity, which must exist, with its
+//	                             attributes, counters and all references to it
+//	add        Name, Key, Subkey, Number, Value   adds an attribute, whatever
+//	                             there is already
+//	set        as attr, but refused where several attributes would be replaced
+//	allocate   Name, To, Driver, OSPort   takes the next free thing from the
+//	                             manager Name: of an ipmanager an address,
+//	                             bound to the entity To; of a
+//	                             simpleentitynamemanager a new entity of
+//	                             Driver; of a simplenamemanager a name, for To
+//
+// These change nothing; where one does not hold, nothing of the list is applied
+// and the error wraps ErrConflict:
+//
+//	has        Name, Driver, Key, Subkey, Number, Value   the entity exists,
+//	                             with that driver if given, and with Key holds an
+//	                             attribute that matches all fields given; without
+//	                             Name, some entity does
+//	lacks      the opposite of has
+//
+// A step that makes or allocates something may give it a label with As. Name,
+// To, Into and the text of a relation in later steps of the list may then say
+// "$" and the label instead of a name.
 type Op struct {
 	Op     string  `json:"op"`
-	Name   string  `json:"name"`
+	Name   string  `json:"name,omitempty"`
+	As     string  `json:"as,omitempty"`
 	Driver string  `json:"driver,omitempty"`
 	Key    string  `json:"key,omitempty"`
 	Subkey *string `json:"subkey,omitempty"`
 	Number *int    `json:"number,omitempty"`
 	Value  *Value  `json:"value,omitempty"`
 	Into   string  `json:"into,omitempty"`
-	RU     int     `json:"ru,omitempty"`
+	RU     int     `json:"ru,omitempty"` // the lowest of the units that it takes
 	IP     string  `json:"ip,omitempty"`
 	OSPort string  `json:"osport,omitempty"`
+	Port   string  `json:"port,omitempty"` // type of port: "nic-eth", "pwr-nema-5", "console-serial"
+	Num    string  `json:"num,omitempty"`  // number of the port, or the name of an outlet: "1", "bb1"
+	To     string  `json:"to,omitempty"`
+	ToNum  string  `json:"to_num,omitempty"`
+}
+
+// Result is what a step found or made that its Op did not say.
+type Result struct {
+	Index int    `json:"index"`          // into the list of operations
+	Name  string `json:"name,omitempty"` // of the entity made, or the name allocated
+	IP    string `json:"ip,omitempty"`   // the address allocated
 }
 
 // OpError says which operation of a list could not be applied, and why. Err
@@ -39,3 +87,19 @@ func (e *OpError) Error() string { return fmt.Sprintf("operation %d: %v", e.Inde
 
 // Unwrap gives Err.
 func (e *OpError) Unwrap() error { return e.Err }
+
+// Object is an entity with all that it holds.
+type Object struct {
+	Entity
+	Attrs   []Attr   `json:"attrs"`           // its own, hidden ones too, in the order written
+	Parents []Entity `json:"parents"`         // its containers
+	Ports   []Port   `json:"ports,omitempty"` // those that its driver has, and those in use
+}
+
+// Port is a port of an entity.
+type Port struct {
+	Type  string `json:"type"` // "nic-eth"
+	Num   int    `json:"num"`
+	To    string `json:"to,omitempty"`     // "/type/name" of what is connected to it
+	ToNum string `json:"to_num,omitempty"` // otherportnum: a number, or the name of an outlet
+}
