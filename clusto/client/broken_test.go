@@ -96,6 +96,7 @@ func TestBrokenServers(t *testing.T) {
 		"a list":               fixed(200, jsonType, `[]`),
 		"null":                 fixed(200, jsonType, `null`),
 		"an empty object":      fixed(200, jsonType, `{}`),                   // was a success of Apply, Find and Networks
+		"a result of nothing":  fixed(200, jsonType, `{"applied":1,"results":[{"index":1,"name":"x"}]}`),
 		"no MAC":               fixed(200, jsonType, `{"mac":"zz","api":1}`), // was ErrInvalid as well
 		"another host":         fixed(200, jsonType, `{"mac":"00:1e:c9:00:00:02","name":"s0002"}`),
 		"two values":           fixed(200, jsonType, host+host),

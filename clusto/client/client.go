@@ -152,25 +152,38 @@ func (c *Client) Ready(ctx context.Context) error {
 	return nil
 }
 
-// Apply sends a batch: all of it is applied or nothing. An operation that
-// cannot be applied comes back as a *clusto.OpError.
+// Apply is Change for those who need no results.
 func (c *Client) Apply(ctx context.Context, ops []clusto.Op) error {
+	_, err := c.Change(ctx, ops)
+	return err
+}
+
+// Change sends a batch: all of it is applied or nothing. It returns what the
+// operations made or allocated. An operation that cannot be applied comes back
+// as a *clusto.OpError.
+func (c *Client) Change(ctx context.Context, ops []clusto.Op) ([]clusto.Result, error) {
 	body, err := json.Marshal(struct {
 		Ops []clusto.Op `json:"ops"`
 	}{ops})
 	if err != nil {
-		return fmt.Errorf("encode %d operations: %w", len(ops), err)
+		return nil, fmt.Errorf("encode %d operations: %w", len(ops), err)
 	}
 	var answer struct {
-		Applied *int `json:"applied"`
+		Applied *int            `json:"applied"`
+		Results []clusto.Result `json:"results"`
 	}
 	if err := c.call(ctx, c.cfg.BatchTimeout, http.MethodPost, "/v2/batch", body, &answer); err != nil {
-		return err
+		return nil, err
 	}
 	if n := answer.Applied; n == nil || *n != len(ops) {
-		return c.broken("/v2/batch", fmt.Errorf("it does not say that %d operations were applied", len(ops)))
+		return nil, c.broken("/v2/batch", fmt.Errorf("it does not say that %d operations were applied", len(ops)))
 	}
-	return nil
+	for _, r := range answer.Results {
+		if r.Index < 0 || r.Index >= len(ops) {
+			return nil, c.broken("/v2/batch", fmt.Errorf("it has a result of operation %d of %d", r.Index, len(ops)))
+		}
+	}
+	return answer.Results, nil
 }
 
 func (c *Client) get(ctx context.Context, path string, into any) error {

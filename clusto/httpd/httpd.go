@@ -21,12 +21,12 @@ import (
 )
 
 // Store is the inventory that the server serves. Errors wrap clusto's
-// sentinels; an error of Apply may be a *clusto.OpError.
+// sentinels; an error of Change may be a *clusto.OpError.
 type Store interface {
 	Host(ctx context.Context, mac clusto.MAC) (*clusto.Host, error)
 	Hosts(ctx context.Context, fn func(*clusto.Host) error) error
 	Find(ctx context.Context, q string) ([]clusto.Host, error)
-	Apply(ctx context.Context, ops []clusto.Op) error
+	Change(ctx context.Context, ops []clusto.Op) ([]clusto.Result, error)
 	Ping(ctx context.Context) error
 
 	Entity(ctx context.Context, name string) (clusto.Entity, error)

@@ -80,6 +80,13 @@ type batch struct {
 	Ops []clusto.Op `json:"ops"`
 }
 
+// applied is the answer: how many operations there were, and what those of them
+// made or found that make or find something.
+type applied struct {
+	Applied int             `json:"applied"`
+	Results []clusto.Result `json:"results,omitempty"`
+}
+
 func (s *server) postBatch(w http.ResponseWriter, r *http.Request) {
 	var b batch
 	if err := readJSON(http.MaxBytesReader(w, r.Body, s.MaxBody), &b); err != nil {
@@ -91,13 +98,12 @@ func (s *server) postBatch(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, http.StatusBadRequest, "read batch: "+err.Error())
 		return
 	}
-	if err := s.Store.Apply(r.Context(), b.Ops); err != nil {
+	results, err := s.Store.Change(r.Context(), b.Ops)
+	if err != nil {
 		s.failErr(w, r, err)
 		return
 	}
-	s.answer(w, r, http.StatusOK, struct {
-		Applied int `json:"applied"`
-	}{len(b.Ops)})
+	s.answer(w, r, http.StatusOK, applied{len(b.Ops), results})
 }
 
 // readJSON decodes one JSON value and nothing else; unknown fields are refused.

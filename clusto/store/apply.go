@@ -11,42 +11,49 @@ import (
 	"github.com/clusto/clusto-engine/clusto"
 )
 
-// Apply makes the operations hold, in their order, in one transaction: all of
-// them or none. What holds already is left alone, so applying a list twice
-// changes nothing. An operation that cannot be applied is reported as a
-// *clusto.OpError; a failing or read-only database as ErrUnavailable.
+// Apply is Change for those who need no results.
 func (s *Store) Apply(ctx context.Context, ops []clusto.Op) error {
+	_, err := s.Change(ctx, ops)
+	return err
+}
+
+// Change applies the operations in their order, in one transaction: all of them
+// or none. It returns what they made or allocated, in the order of the list. An
+// operation that cannot be applied is reported as a *clusto.OpError; a failing
+// or read-only database as ErrUnavailable. What each operation does is in
+// clusto.Op.
+func (s *Store) Change(ctx context.Context, ops []clusto.Op) ([]clusto.Result, error) {
 	if s.readOnly {
-		return fmt.Errorf("change database %q: it is read-only: %w", s.name, clusto.ErrUnavailable)
+		return nil, fmt.Errorf("change database %q: it is read-only: %w", s.name, clusto.ErrUnavailable)
 	}
 	if err := s.present("change"); err != nil {
-		return err
+		return nil, err
 	}
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
-		return s.failed("change", err)
+		return nil, s.failed("change", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // it fails after Commit, as it should
 	if s.dialect.lock != "" {
 		if _, err := tx.ExecContext(ctx, s.dialect.lock); err != nil {
-			return s.failed("lock", err)
+			return nil, s.failed("lock", err)
 		}
 	}
 	c := newChange(s, tx)
-	for i := range ops {
-		if err := c.apply(ctx, &ops[i]); isRefusal(err) {
-			return &clusto.OpError{Index: i, Err: err}
+	for c.index = range ops {
+		if err := c.apply(ctx, &ops[c.index]); isRefusal(err) {
+			return nil, &clusto.OpError{Index: c.index, Err: err}
 		} else if err != nil {
-			return s.failed(fmt.Sprintf("operation %d: change", i), err)
+			return nil, s.failed(fmt.Sprintf("operation %d: change", c.index), err)
 		}
 	}
 	if err := c.finish(ctx); err != nil {
-		return s.failed("change", err)
+		return nil, s.failed("change", err)
 	}
 	if err := tx.Commit(); err != nil {
-		return s.failed("change", err)
+		return nil, s.failed("change", err)
 	}
-	return nil
+	return c.results, nil
 }
 
 func isRefusal(err error) bool {
@@ -67,7 +74,7 @@ func (c *change) apply(ctx context.Context, op *clusto.Op) error {
 	return fmt.Errorf("operation %q is none of entity, attr, insert, bind: %w", op.Op, clusto.ErrInvalid)
 }
 
-// change is one transaction of Apply with what it has read so far. New
+// change is one transaction of Change with what it has read so far. New
 // attributes wait in pending and are written many at a time.
 type change struct {
 	s        *Store
@@ -77,6 +84,9 @@ type change struct {
 	byID     map[int64]*entity
 	counters map[counterKey]*counter
 	pending  []*attr
+
+	index   int // of the operation under way
+	results []clusto.Result
 
 	macs map[clusto.MAC][]*attr   // pending or written by this change, on ports
 	ips  map[netip.Addr][]*entity // bound by this change
