@@ -15,7 +15,7 @@ import (
 
 // routeEntities registers the calls on entities, /TYPE/NAME/ACTION. Their paths
 // begin with a variable, so one handler takes all that no other call matched.
-func (s *server) routeEntities(mux *http.ServeMux) {
+func (s *server) routeEntities(mux *router) {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
 		if len(parts) == 3 && parts[2] == "attrs" && (r.Method == http.MethodGet || r.Method == http.MethodPost) {

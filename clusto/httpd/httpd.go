@@ -3,16 +3,15 @@
 // made, for clients of old.
 //
 // Every group of calls is a file with a method that registers its routes; the
-// rest of the original's calls go in beside them, one file each.
+// rest of the original's calls go in beside them, one file each. What stands
+// before all of them is in guard*.go and auth*.go.
 package httpd
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -44,6 +43,10 @@ type Config struct {
 	// MaxBody bounds the body of POST /v2/batch, in bytes; 256 MiB, which is
 	// some 150,000 servers.
 	MaxBody int64
+
+	// Tokens gives the tokens that are good at this moment. Nil lets everybody
+	// do everything.
+	Tokens func() *Tokens
 }
 
 func (c Config) withDefaults() Config {
@@ -64,17 +67,23 @@ type server struct {
 	Config
 	boot     string // begins every request id
 	requests atomic.Uint64
+	denials  denials
 }
 
 // New makes the handler. Give it to NewServer, or to a server with timeouts of
 // your own.
 func New(c Config) http.Handler {
 	s := &server{Config: c.withDefaults(), boot: strconv.FormatInt(time.Now().UnixMilli(), 36)}
-	mux := http.NewServeMux()
+	return s.guard(s.authorize(s.routes()))
+}
+
+// routes registers all calls.
+func (s *server) routes() *router {
+	mux := &router{mux: http.NewServeMux()}
 	s.routeV2(mux)
 	s.routeQuery(mux)
 	s.routeEntities(mux)
-	return s.guard(mux)
+	return mux
 }
 
 // NewServer gives an HTTP server for the handler with limits that a slow or
@@ -93,73 +102,6 @@ func NewServer(h http.Handler, log *slog.Logger) *http.Server {
 	}
 	return s
 }
-
-type requestID struct{}
-
-// guard gives each request an id, logs it, and turns a panic into a 500.
-func (s *server) guard(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := fmt.Sprintf("%s-%d", s.boot, s.requests.Add(1))
-		began := time.Now()
-		rec := &recorder{ResponseWriter: w}
-		rec.Header().Set("X-Request-Id", id)
-		// The deadline of the connection's last answer is none of this one.
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
-		defer func() {
-			if p := recover(); p != nil {
-				s.panicked(rec, r, id, p)
-			}
-			s.Log.Debug("request", "id", id, "method", r.Method, "path", r.URL.Path, "query", r.URL.RawQuery,
-				"status", rec.status, "bytes", rec.bytes, "took", time.Since(began), "from", r.RemoteAddr)
-		}()
-		next.ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), requestID{}, id)))
-	})
-}
-
-// panicked answers 500, or breaks the connection off when the answer had begun.
-func (s *server) panicked(w *recorder, r *http.Request, id string, p any) {
-	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-		panic(http.ErrAbortHandler)
-	}
-	s.Log.Error("request panicked", "id", id, "method", r.Method, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
-	if w.status != 0 {
-		panic(http.ErrAbortHandler)
-	}
-	s.fail(w, r, http.StatusInternalServerError, "internal error, request id "+id)
-}
-
-// recorder notes what a handler answered, and bounds the time in which the
-// client has to take it.
-type recorder struct {
-	http.ResponseWriter
-	status int
-	bytes  int64
-}
-
-// begin is called with the status of every piece of an answer.
-func (r *recorder) begin(status int) {
-	if r.status != 0 {
-		return
-	}
-	r.status = status
-	// Not every writer has deadlines; those that lack them need none.
-	_ = http.NewResponseController(r.ResponseWriter).SetWriteDeadline(time.Now().Add(chunkTimeout))
-}
-
-func (r *recorder) WriteHeader(status int) {
-	r.begin(status)
-	r.ResponseWriter.WriteHeader(status)
-}
-
-func (r *recorder) Write(b []byte) (int, error) {
-	r.begin(http.StatusOK)
-	n, err := r.ResponseWriter.Write(b)
-	r.bytes += int64(n)
-	return n, err
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 // status gives the HTTP status of an error.
 func status(err error) int {

@@ -15,7 +15,7 @@ import (
 )
 
 // routeQuery registers the original's queries.
-func (s *server) routeQuery(mux *http.ServeMux) {
+func (s *server) routeQuery(mux *router) {
 	for path, fn := range map[string]legacy{
 		"get_entities":   s.getEntities,
 		"get_ip_manager": s.getIPManager,

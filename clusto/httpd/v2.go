@@ -12,7 +12,7 @@ import (
 )
 
 // routeV2 registers this project's own calls.
-func (s *server) routeV2(mux *http.ServeMux) {
+func (s *server) routeV2(mux *router) {
 	mux.HandleFunc("GET /v2/hosts/{mac}", s.getHost)
 	mux.HandleFunc("GET /v2/hosts", s.getHosts)
 	mux.HandleFunc("GET /v2/find", s.getFind)

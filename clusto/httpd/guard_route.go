@@ -1,0 +1,18 @@
+package httpd
+
+import "net/http"
+
+// router is a ServeMux that remembers what it was given.
+type router struct {
+	mux      *http.ServeMux
+	patterns []string
+}
+
+// HandleFunc registers a call.
+func (m *router) HandleFunc(pattern string, fn func(http.ResponseWriter, *http.Request)) {
+	m.patterns = append(m.patterns, pattern)
+	m.mux.HandleFunc(pattern, fn)
+}
+
+// ServeHTTP implements http.Handler.
+func (m *router) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.mux.ServeHTTP(w, r) }
