@@ -8,21 +8,31 @@ import "fmt"
 // These state what shall hold afterwards, so applying them twice changes
 // nothing the second time:
 //
-//	entity     Name, Driver      the entity exists with that driver
+//	entity     Name, Driver      the entity exists with that driver; Type is for
+//	                             drivers that clusto does not have
 //	attr       Name, Key, Subkey, Number, Value   the entity holds exactly this
 //	                             value under (key, subkey, number); With more
 //	                             values under one (key, subkey), give numbers
 //	del        Name, Key         no attribute of that key is left; Subkey, Number
 //	                             and Value, where given, keep those that differ
-//	insert     Name, Into, RU    the entity is inside the container; in racks RU > 0
+//	insert     Name, Into, RU    the entity is inside the container; in racks
+//	                             RU > 0; elsewhere a new one gets Number, if given
 //	remove     Name, Into        the entity is not inside the container
 //	bind       Name, IP, OSPort  the address is bound to the entity (and to the
 //	                             interface, if given), under the IP manager
-//	                             whose range holds it
+//	                             whose range holds it; a new one gets Number, if
+//	                             given
 //	unbind     Name, IP          the address is not bound to the entity
 //	connect    Name, Port, Num, To, ToNum   the two ports, of one type, are
 //	                             connected, on both sides
 //	disconnect Name, Port, Num   nothing is connected to the port, on both sides
+//
+// So do these two, which restore what an export holds, past all rules:
+//
+//	raw        Name, Key, Subkey, Number, Values   the entity holds these values
+//	                             and no others under (key, subkey, number), in
+//	                             this order; Key may be clusto's own
+//	counter    Name, Key, Number the counter of Key stands at Number at least
 //
 // These do something each time:
 //
@@ -55,10 +65,12 @@ type Op struct {
 	Name   string  `json:"name,omitempty"`
 	As     string  `json:"as,omitempty"`
 	Driver string  `json:"driver,omitempty"`
+	Type   string  `json:"type,omitempty"`
 	Key    string  `json:"key,omitempty"`
 	Subkey *string `json:"subkey,omitempty"`
 	Number *int    `json:"number,omitempty"`
 	Value  *Value  `json:"value,omitempty"`
+	Values []Value `json:"values,omitempty"`
 	Into   string  `json:"into,omitempty"`
 	RU     int     `json:"ru,omitempty"` // the lowest of the units that it takes
 	IP     string  `json:"ip,omitempty"`
@@ -94,6 +106,10 @@ type Object struct {
 	Attrs   []Attr   `json:"attrs"`           // its own, hidden ones too, in the order written
 	Parents []Entity `json:"parents"`         // its containers
 	Ports   []Port   `json:"ports,omitempty"` // those that its driver has, and those in use
+
+	// Counters are what the entity counts, by key, as the table holds it. Only
+	// a walk over all objects tells them.
+	Counters map[string]int64 `json:"counters,omitempty"`
 }
 
 // Port is a port of an entity.

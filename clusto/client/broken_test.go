@@ -95,7 +95,7 @@ func TestBrokenServers(t *testing.T) {
 		"wrong types":          fixed(200, jsonType, `{"mac":7,"hosts":7,"networks":7,"api":"2","applied":"1"}`),
 		"a list":               fixed(200, jsonType, `[]`),
 		"null":                 fixed(200, jsonType, `null`),
-		"an empty object":      fixed(200, jsonType, `{}`),                   // was a success of Apply, Find and Networks
+		"an empty object":      fixed(200, jsonType, `{}`), // was a success of Apply, Find and Networks
 		"a result of nothing":  fixed(200, jsonType, `{"applied":1,"results":[{"index":1,"name":"x"}]}`),
 		"no MAC":               fixed(200, jsonType, `{"mac":"zz","api":1}`), // was ErrInvalid as well
 		"another host":         fixed(200, jsonType, `{"mac":"00:1e:c9:00:00:02","name":"s0002"}`),

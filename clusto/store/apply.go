@@ -70,8 +70,12 @@ func (c *change) apply(ctx context.Context, op *clusto.Op) error {
 		return c.insertOp(ctx, op)
 	case "bind":
 		return c.bindOp(ctx, op)
+	case "raw":
+		return c.rawOp(ctx, op)
+	case "counter":
+		return c.counterOp(ctx, op)
 	}
-	return fmt.Errorf("operation %q is none of entity, attr, insert, bind: %w", op.Op, clusto.ErrInvalid)
+	return fmt.Errorf("operation %q is none of entity, attr, insert, bind, raw, counter: %w", op.Op, clusto.ErrInvalid)
 }
 
 // change is one transaction of Change with what it has read so far. New
@@ -83,6 +87,7 @@ type change struct {
 	byName   map[string]*entity
 	byID     map[int64]*entity
 	counters map[counterKey]*counter
+	used     map[counterKey]map[int64]bool // numbers, where they had to be read
 	pending  []*attr
 
 	index   int // of the operation under way
@@ -104,6 +109,7 @@ type entity struct {
 	id      int64
 	fresh   bool               // made by this change: the database knows nothing more of it
 	attrs   map[string][]*attr // by key, where read
+	partial bool               // of attrs[_contains] only what this change added is there
 	parents []parent
 	have    bool // parents have been read
 }
@@ -128,8 +134,8 @@ func newChange(s *Store, tx *sql.Tx) *change {
 		s: s, tx: tx,
 		stmts:  map[string]*sql.Stmt{},
 		byName: map[string]*entity{}, byID: map[int64]*entity{},
-		counters: map[counterKey]*counter{},
-		macs:     map[clusto.MAC][]*attr{}, ips: map[netip.Addr][]*entity{},
+		counters: map[counterKey]*counter{}, used: map[counterKey]map[int64]bool{},
+		macs: map[clusto.MAC][]*attr{}, ips: map[netip.Addr][]*entity{},
 	}
 }
 

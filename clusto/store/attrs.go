@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -40,6 +41,7 @@ func (c *change) add(ctx context.Context, e *entity, r row) error {
 	r.id, r.entity = 0, e.id
 	a := &attr{row: r, of: e}
 	e.attrs[r.key] = append(e.attrs[r.key], a)
+	c.use(a)
 	if mac, ok := portMAC(&r); ok {
 		c.macs[mac] = append(c.macs[mac], a)
 	}
@@ -147,36 +149,56 @@ func (k counterKey) holdsNext() bool { return k.key == keyIP }
 // count gives the next number of a counter. A counter that is missing begins
 // behind the highest number in use, numbers being never reused.
 func (c *change) count(ctx context.Context, k counterKey, inUse string, args ...any) (int64, error) {
-	n := c.counters[k]
-	if n == nil {
-		n = &counter{}
-		if err := c.loadCounter(ctx, k, n, inUse, args...); err != nil {
-			return 0, err
-		}
-		c.counters[k] = n
+	n, err := c.counter(ctx, k, inUse, args...)
+	if err != nil {
+		return 0, err
 	}
 	n.dirty = true
 	n.next++
 	return n.next - 1, nil
 }
 
-func (c *change) loadCounter(ctx context.Context, k counterKey, n *counter, inUse string, args ...any) error {
+// counter reads a counter once.
+func (c *change) counter(ctx context.Context, k counterKey, inUse string, args ...any) (*counter, error) {
+	n := c.counters[k]
+	if n == nil {
+		n = &counter{next: math.MinInt64}
+		if err := c.readCounter(ctx, k, n); err != nil {
+			return nil, err
+		}
+		if n.next == math.MinInt64 {
+			if err := c.beginCounter(ctx, n, inUse, args...); err != nil {
+				return nil, err
+			}
+		}
+		c.counters[k] = n
+	}
+	return n, nil
+}
+
+// readCounter reads what the table has of a counter; without a value, next is
+// left as it is.
+func (c *change) readCounter(ctx context.Context, k counterKey, n *counter) error {
 	var value sql.NullInt64
-	found, err := c.one(ctx, `SELECT counter_id, value FROM counters WHERE entity_id = ? AND attr_key = ? ORDER BY counter_id LIMIT 1`,
+	_, err := c.one(ctx, `SELECT counter_id, value FROM counters WHERE entity_id = ? AND attr_key = ? ORDER BY counter_id LIMIT 1`,
 		[]any{&n.id, &value}, k.entity, k.key)
-	if err != nil {
+	if err != nil || !value.Valid {
 		return err
 	}
-	if found && value.Valid {
-		n.next = value.Int64
-		if !k.holdsNext() {
-			n.next++
-		}
-		return nil
+	n.next = value.Int64
+	if !k.holdsNext() {
+		n.next++
 	}
+	return nil
+}
+
+// beginCounter sets a counter behind the highest number in use.
+func (c *change) beginCounter(ctx context.Context, n *counter, inUse string, args ...any) error {
+	var value sql.NullInt64
 	if _, err := c.one(ctx, inUse, []any{&value}, args...); err != nil {
 		return err
 	}
+	n.next = 0
 	if value.Valid {
 		n.next = value.Int64 + 1
 	}

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"fmt"
 	"maps"
 	"math"
+	"regexp"
 	"slices"
 
 	"github.com/clusto/clusto-engine/clusto"
@@ -75,6 +77,23 @@ var drivers = map[string]driver{
 
 // locations are the types of which a thing may be in one only, each.
 var locations = []string{"cage", "datacenter", "location", "rack", "zone"}
+
+// driverOf gives the driver that an entity operation names. A type makes one of
+// a driver that clusto does not have.
+func driverOf(op *clusto.Op) (driver, error) {
+	d, ok := drivers[op.Driver]
+	switch {
+	case op.Type != "" && (!typePattern.MatchString(op.Type) || !typePattern.MatchString(op.Driver)):
+		return d, fmt.Errorf("entity %q: type %q and driver %q: want lower-case letters, digits and _, 32 at most: %w", op.Name, op.Type, op.Driver, clusto.ErrInvalid)
+	case op.Type != "":
+		d.kind = op.Type
+	case !ok:
+		return d, fmt.Errorf("entity %q: there is no driver %q; did you mean %q?: %w", op.Name, op.Driver, nearest(op.Driver), clusto.ErrInvalid)
+	}
+	return d, nil
+}
+
+var typePattern = regexp.MustCompile(`^[a-z][0-9a-z_]{0,31}$`)
 
 // nearest gives the driver whose name is the fewest edits away from name.
 func nearest(name string) string {

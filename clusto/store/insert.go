@@ -41,10 +41,10 @@ func (c *change) insertOp(ctx context.Context, op *clusto.Op) error {
 	if rack {
 		return c.insertIntoRack(ctx, e, into, op.RU)
 	}
-	if !into.fresh {
-		into.attrs[keyContains] = nil // not worth reading: only add needs it
+	if _, read := into.attrs[keyContains]; !read && !into.fresh {
+		into.attrs[keyContains], into.partial = nil, true // not worth reading: only add needs it
 	}
-	n, err := c.count(ctx, counterKey{into.id, keyContains},
+	n, err := c.number(ctx, into, op.Number, counterKey{into.id, keyContains},
 		`SELECT max(CAST(number AS INTEGER)) FROM entity_attrs WHERE entity_id = ? AND "key" = '_contains'`, into.id)
 	if err != nil {
 		return err

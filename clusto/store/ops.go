@@ -23,14 +23,16 @@ func (c *change) entityOp(ctx context.Context, op *clusto.Op) error {
 	switch {
 	case err != nil:
 		return err
-	case e != nil && e.Driver == op.Driver:
+	case e != nil && e.Driver == op.Driver && (op.Type == "" || op.Type == e.Type):
 		return nil
+	case e != nil && e.Driver == op.Driver:
+		return fmt.Errorf("entity %q exists with type %q, not %q: %w", op.Name, e.Type, op.Type, clusto.ErrConflict)
 	case e != nil:
 		return fmt.Errorf("entity %q exists with driver %q, not %q: %w", op.Name, e.Driver, op.Driver, clusto.ErrConflict)
 	}
-	d, ok := drivers[op.Driver]
-	if !ok {
-		return fmt.Errorf("entity %q: there is no driver %q; did you mean %q?: %w", op.Name, op.Driver, nearest(op.Driver), clusto.ErrInvalid)
+	d, err := driverOf(op)
+	if err != nil {
+		return err
 	}
 	return c.create(ctx, clusto.Entity{Name: op.Name, Type: d.kind, Driver: op.Driver}, d)
 }
@@ -240,7 +242,7 @@ func (c *change) bindOp(ctx context.Context, op *clusto.Op) error {
 	if err != nil {
 		return err
 	}
-	return c.bind(ctx, e, ip, m, op.OSPort)
+	return c.bind(ctx, e, ip, m, op)
 }
 
 // binds reports whether the attribute is the text or int form of ip.
@@ -331,12 +333,12 @@ func (c *change) managerOf(ctx context.Context, e *entity, ip netip.Addr) (manag
 const ipsInUse = `SELECT max(CAST(number AS INTEGER)) FROM entity_attrs WHERE "key" = 'ip'`
 
 // bind writes the attributes of a bound address, in the original's order.
-func (c *change) bind(ctx context.Context, e *entity, ip netip.Addr, m manager, osport string) error {
+func (c *change) bind(ctx context.Context, e *entity, ip netip.Addr, m manager, op *clusto.Op) error {
 	meta, err := c.need(ctx, "clustometa")
 	if err != nil {
 		return err
 	}
-	n, err := c.count(ctx, counterKey{meta.id, keyIP}, ipsInUse)
+	n, err := c.number(ctx, e, op.Number, counterKey{meta.id, keyIP}, ipsInUse)
 	if err != nil {
 		return err
 	}
@@ -347,8 +349,8 @@ func (c *change) bind(ctx context.Context, e *entity, ip netip.Addr, m manager, 
 		{sub: valid("ipstring"), datatype: clusto.String, text: valid(ip.String())},
 		{sub: valid("cidr"), datatype: clusto.String, text: valid(netip.PrefixFrom(ip, m.Prefix.Bits()).String())},
 	}
-	if osport != "" {
-		rows = append(rows, row{sub: valid(subOSPort), datatype: clusto.String, text: valid(osport)})
+	if op.OSPort != "" {
+		rows = append(rows, row{sub: valid(subOSPort), datatype: clusto.String, text: valid(op.OSPort)})
 	}
 	for _, r := range rows {
 		r.key, r.number = keyIP, sql.NullInt64{Int64: n, Valid: true}
