@@ -26,8 +26,10 @@ func calls(ctx context.Context, c *client.Client) map[string]error {
 	_, find := c.Find(ctx, "s0001")
 	_, networks := c.Networks(ctx)
 	_, hosts := c.Hosts(ctx, func(*clusto.Host) error { return nil })
+	_, attrs := c.Attrs(ctx, clusto.AttrQuery{Name: "s0001"})
 	return map[string]error{
-		"Host": host, "Find": find, "Networks": networks, "Hosts": hosts, "Ready": c.Ready(ctx),
+		"Host": host, "Find": find, "Networks": networks, "Hosts": hosts, "Ready": c.Ready(ctx), "Attrs": attrs,
+		"Objects": c.Objects(ctx, func(*clusto.Object) error { return nil }),
 		"Apply": c.Apply(ctx, []clusto.Op{{Op: "entity", Name: "x", Driver: "pool"}}),
 	}
 }
@@ -169,7 +171,7 @@ func TestServerThatHangs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			const pause = 100 * time.Millisecond
-			c := newClient(t, client.Config{URL: hanging(t, says), Timeout: pause, BatchTimeout: pause, StreamPause: pause})
+			c := newClient(t, client.Config{URL: hanging(t, says), Timeout: pause, BatchTimeout: pause, LongTimeout: pause, StreamPause: pause})
 			unavailable(t, name, c)
 			_, err := c.Hosts(t.Context(), func(*clusto.Host) error { return nil })
 			if name == "half a stream" && !strings.Contains(err.Error(), "after 1 hosts: the stream stood still") {

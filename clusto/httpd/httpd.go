@@ -24,6 +24,7 @@ import (
 type Store interface {
 	Host(ctx context.Context, mac clusto.MAC) (*clusto.Host, error)
 	Hosts(ctx context.Context, fn func(*clusto.Host) error) error
+	Objects(ctx context.Context, fn func(*clusto.Object) error) error
 	Find(ctx context.Context, q string) ([]clusto.Host, error)
 	Change(ctx context.Context, ops []clusto.Op) ([]clusto.Result, error)
 	Ping(ctx context.Context) error

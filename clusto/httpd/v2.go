@@ -17,6 +17,8 @@ func (s *server) routeV2(mux *router) {
 	mux.HandleFunc("GET /v2/hosts", s.getHosts)
 	mux.HandleFunc("GET /v2/find", s.getFind)
 	mux.HandleFunc("GET /v2/networks", s.getNetworks)
+	mux.HandleFunc("GET /v2/objects", s.getObjects)
+	mux.HandleFunc("GET /v2/entities/{name}/attrs", s.getAttrsV2)
 	mux.HandleFunc("POST /v2/batch", s.postBatch)
 	mux.HandleFunc("GET /v2/version", s.getVersion)
 	mux.HandleFunc("GET /readyz", s.getReady)
@@ -184,14 +186,21 @@ const chunk = 64 << 10
 // chunkTimeout is how long a client may take to accept a chunk.
 const chunkTimeout = 30 * time.Second
 
-// getHosts streams all hosts, one JSON object a line. The last line is
-// {"end":true,"count":N}; a stream without it is incomplete.
+// getHosts streams all hosts, one JSON object a line.
 func (s *server) getHosts(w http.ResponseWriter, r *http.Request) {
+	s.streamLines(w, r, func(line func(any) error) error {
+		return s.Store.Hosts(r.Context(), func(h *clusto.Host) error { return line(h) })
+	})
+}
+
+// streamLines answers with one JSON object a line, as all gives them. The last
+// line is {"end":true,"count":N}; a stream without it is incomplete.
+func (s *server) streamLines(w http.ResponseWriter, r *http.Request, all func(line func(any) error) error) {
 	out := &stream{w: w, ctl: http.NewResponseController(w), buf: make([]byte, 0, chunk+8<<10)}
 	n := 0
-	err := s.Store.Hosts(r.Context(), func(h *clusto.Host) error {
+	err := all(func(v any) error {
 		n++
-		return out.line(h)
+		return out.line(v)
 	})
 	switch {
 	case out.err != nil: // the client is gone

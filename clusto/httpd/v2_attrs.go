@@ -1,0 +1,46 @@
+package httpd
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/clusto/clusto-engine/clusto"
+)
+
+// attrsOf is the answer of /v2/entities/{name}/attrs.
+type attrsOf struct {
+	Attrs []clusto.Attr `json:"attrs"`
+}
+
+// getAttrsV2 answers with an entity's attributes in the order in which they
+// were written; key=KEY: of that key, hidden=1: those whose key begins with _
+// too, merge=1: followed by those of its containers, nearest first.
+func (s *server) getAttrsV2(w http.ResponseWriter, r *http.Request) {
+	q, err := attrQuery(r.PathValue("name"), r.URL.Query())
+	if err != nil {
+		s.failErr(w, r, err)
+		return
+	}
+	attrs, err := s.Store.Attrs(r.Context(), q)
+	if err != nil {
+		s.failErr(w, r, err)
+		return
+	}
+	s.answer(w, r, http.StatusOK, attrsOf{attrs})
+}
+
+func attrQuery(name string, params url.Values) (q clusto.AttrQuery, err error) {
+	q = clusto.AttrQuery{Name: name, Key: params.Get("key")}
+	for param, into := range map[string]*bool{"merge": &q.Merge, "hidden": &q.Hidden} {
+		text := params.Get(param)
+		if text == "" {
+			continue
+		}
+		if *into, err = strconv.ParseBool(text); err != nil {
+			return q, fmt.Errorf("attributes of %q: parameter %s is %.40q, want 1 or 0: %w", name, param, text, clusto.ErrInvalid)
+		}
+	}
+	return q, nil
+}
