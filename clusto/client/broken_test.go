@@ -30,7 +30,7 @@ func calls(ctx context.Context, c *client.Client) map[string]error {
 	return map[string]error{
 		"Host": host, "Find": find, "Networks": networks, "Hosts": hosts, "Ready": c.Ready(ctx), "Attrs": attrs,
 		"Objects": c.Objects(ctx, func(*clusto.Object) error { return nil }),
-		"Apply": c.Apply(ctx, []clusto.Op{{Op: "entity", Name: "x", Driver: "pool"}}),
+		"Apply":   c.Apply(ctx, []clusto.Op{{Op: "entity", Name: "x", Driver: "pool"}}),
 	}
 }
 
