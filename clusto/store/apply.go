@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
 
 	"github.com/clusto/clusto-engine/clusto"
 )
@@ -60,24 +59,6 @@ func isRefusal(err error) bool {
 	return errors.Is(err, clusto.ErrInvalid) || errors.Is(err, clusto.ErrConflict) || errors.Is(err, clusto.ErrNotFound)
 }
 
-func (c *change) apply(ctx context.Context, op *clusto.Op) error {
-	switch op.Op {
-	case "entity":
-		return c.entityOp(ctx, op)
-	case "attr":
-		return c.attrOp(ctx, op)
-	case "insert":
-		return c.insertOp(ctx, op)
-	case "bind":
-		return c.bindOp(ctx, op)
-	case "raw":
-		return c.rawOp(ctx, op)
-	case "counter":
-		return c.counterOp(ctx, op)
-	}
-	return fmt.Errorf("operation %q is none of entity, attr, insert, bind, raw, counter: %w", op.Op, clusto.ErrInvalid)
-}
-
 // change is one transaction of Change with what it has read so far. New
 // attributes wait in pending and are written many at a time.
 type change struct {
@@ -92,6 +73,7 @@ type change struct {
 
 	index   int // of the operation under way
 	results []clusto.Result
+	labels  map[string]string // the names that they stand for
 
 	macs map[clusto.MAC][]*attr   // pending or written by this change, on ports
 	ips  map[netip.Addr][]*entity // bound by this change
@@ -109,7 +91,6 @@ type entity struct {
 	id      int64
 	fresh   bool               // made by this change: the database knows nothing more of it
 	attrs   map[string][]*attr // by key, where read
-	partial bool               // of attrs[_contains] only what this change added is there
 	parents []parent
 	have    bool // parents have been read
 }
@@ -130,13 +111,17 @@ type attr struct {
 }
 
 func newChange(s *Store, tx *sql.Tx) *change {
-	return &change{
-		s: s, tx: tx,
-		stmts:  map[string]*sql.Stmt{},
-		byName: map[string]*entity{}, byID: map[int64]*entity{},
-		counters: map[counterKey]*counter{}, used: map[counterKey]map[int64]bool{},
-		macs: map[clusto.MAC][]*attr{}, ips: map[netip.Addr][]*entity{},
-	}
+	c := &change{s: s, tx: tx, stmts: map[string]*sql.Stmt{}, labels: map[string]string{}}
+	c.forget()
+	return c
+}
+
+// forget drops all that the change knows of the database.
+func (c *change) forget() {
+	c.byName, c.byID = map[string]*entity{}, map[int64]*entity{}
+	c.counters, c.used = map[counterKey]*counter{}, map[counterKey]map[int64]bool{}
+	c.macs, c.ips = map[clusto.MAC][]*attr{}, map[netip.Addr][]*entity{}
+	c.managers, c.haveManagers = nil, false
 }
 
 // stmt prepares a statement once.
@@ -182,46 +167,6 @@ func (c *change) QueryContext(ctx context.Context, text string, args ...any) (*s
 	return st.QueryContext(ctx, args...)
 }
 
-// find gives the entity of that name, nil if there is none.
-func (c *change) find(ctx context.Context, name string) (*entity, error) {
-	if e := c.byName[name]; e != nil {
-		return e, nil
-	}
-	e := entity{attrs: map[string][]*attr{}}
-	found, err := c.one(ctx, `SELECT entity_id, name, type, driver FROM entities
-		WHERE name = ? AND deleted_at_version IS NULL ORDER BY entity_id LIMIT 1`,
-		[]any{&e.id, &e.Name, &e.Type, &e.Driver}, name)
-	if err != nil || !found {
-		return nil, err
-	}
-	return c.know(e.id, e.Entity), nil
-}
-
-// need is find where the entity must exist.
-func (c *change) need(ctx context.Context, name string) (*entity, error) {
-	if name == "" {
-		return nil, fmt.Errorf("the name of an entity is missing: %w", clusto.ErrInvalid)
-	}
-	e, err := c.find(ctx, name)
-	if err == nil && e == nil {
-		err = fmt.Errorf("entity %q: %w; it has to be made before it is used", name, clusto.ErrNotFound)
-	}
-	return e, err
-}
-
-// know files an entity that some query met.
-func (c *change) know(id int64, e clusto.Entity) *entity {
-	if known := c.byID[id]; known != nil {
-		return known
-	}
-	n := &entity{Entity: e, id: id, attrs: map[string][]*attr{}}
-	c.byID[id] = n
-	if c.byName[e.Name] == nil {
-		c.byName[e.Name] = n
-	}
-	return n
-}
-
 // stamp gives the version of what this change writes. A database keeps
 // versions if it has any: then each change gets one of its own.
 func (c *change) stamp(ctx context.Context) (int64, error) {
@@ -243,27 +188,20 @@ func (c *change) stamp(ctx context.Context) (int64, error) {
 	return v, nil
 }
 
+// settle writes all that is pending and forgets all that was read, for an
+// operation that changes many entities past the change's memory.
+func (c *change) settle(ctx context.Context) error {
+	if err := c.finish(ctx); err != nil {
+		return err
+	}
+	c.forget()
+	return nil
+}
+
 // finish writes what is still pending.
 func (c *change) finish(ctx context.Context) error {
 	if err := c.flush(ctx); err != nil {
 		return err
 	}
 	return c.saveCounters(ctx)
-}
-
-// pathOf is a short name for messages.
-func pathOf(e *entity) string { return e.Path() }
-
-// validName refuses names that the HTTP API could not address or the schema
-// could not hold.
-func validName(name string) error {
-	switch {
-	case name == "":
-		return fmt.Errorf("the name of an entity is missing: %w", clusto.ErrInvalid)
-	case len(name) > 128:
-		return fmt.Errorf("entity name %q is longer than 128 bytes: %w", name[:32]+"...", clusto.ErrInvalid)
-	case strings.ContainsFunc(name, func(r rune) bool { return r == '/' || r < ' ' || r == 0x7f || r == '\uFFFD' }) || strings.TrimSpace(name) != name:
-		return fmt.Errorf("entity name %q has a slash, a control character or blanks at an end: %w", name, clusto.ErrInvalid)
-	}
-	return nil
 }

@@ -2,9 +2,7 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -24,6 +22,11 @@ func (c *change) attrsOf(ctx context.Context, e *entity, key string) ([]*attr, e
 	if got, ok := e.attrs[key]; ok || e.fresh {
 		return got, nil
 	}
+	if slices.ContainsFunc(c.pending, func(a *attr) bool { return a.of == e && a.key == key }) {
+		if err := c.flush(ctx); err != nil {
+			return nil, err
+		}
+	}
 	var r row
 	var got []*attr
 	err := each(ctx, c, `SELECT `+rowColumns+` FROM entity_attrs a
@@ -36,14 +39,20 @@ func (c *change) attrsOf(ctx context.Context, e *entity, key string) ([]*attr, e
 	return got, nil
 }
 
-// add writes a new attribute. The key's attributes must have been read.
+// add writes a new attribute.
 func (c *change) add(ctx context.Context, e *entity, r row) error {
 	r.id, r.entity = 0, e.id
+	c.touched(e, r.key)
 	a := &attr{row: r, of: e}
-	e.attrs[r.key] = append(e.attrs[r.key], a)
-	c.use(a)
+	if known, ok := e.attrs[r.key]; ok || e.fresh {
+		e.attrs[r.key] = append(known, a)
+	}
 	if mac, ok := portMAC(&r); ok {
 		c.macs[mac] = append(c.macs[mac], a)
+	}
+	c.use(a)
+	if ip, ok := r.address(); ok && r.key == keyIP && !slices.Contains(c.ips[ip], e) {
+		c.ips[ip] = append(c.ips[ip], e)
 	}
 	c.pending = append(c.pending, a)
 	if len(c.pending) < pendingMax {
@@ -52,7 +61,7 @@ func (c *change) add(ctx context.Context, e *entity, r row) error {
 	return c.flush(ctx)
 }
 
-// drop deletes an attribute.
+// drop deletes an attribute, which attrsOf gave.
 func (c *change) drop(ctx context.Context, a *attr) error {
 	if a.written {
 		fresh, err := c.reread(ctx, a)
@@ -62,34 +71,54 @@ func (c *change) drop(ctx context.Context, a *attr) error {
 		a = fresh
 	}
 	e := a.of
-	e.attrs[a.key] = slices.DeleteFunc(slices.Clone(e.attrs[a.key]), func(b *attr) bool { return a == b })
+	e.attrs[a.key] = slices.DeleteFunc(slices.Clone(e.attrs[a.key]), func(b *attr) bool { return a == b || a.id != 0 && a.id == b.id })
 	if mac, ok := portMAC(&a.row); ok {
 		c.macs[mac] = slices.DeleteFunc(c.macs[mac], func(b *attr) bool { return b.of == e && b.number == a.number && b.sub == a.sub })
 	}
+	if ip, ok := a.address(); ok && a.key == keyIP {
+		c.ips[ip] = slices.DeleteFunc(c.ips[ip], func(by *entity) bool { return by == e })
+	}
+	c.touched(e, a.key)
 	if a.id == 0 {
 		a.dropped = true
 		return nil
 	}
-	v, err := c.stamp(ctx)
+	return c.end(ctx, "entity_attrs", "attr_id", a.id)
+}
+
+// dropAll deletes the attributes of a key for which which is true.
+func (c *change) dropAll(ctx context.Context, e *entity, key string, which func(a *attr) bool) error {
+	all, err := c.attrsOf(ctx, e, key)
 	if err != nil {
 		return err
 	}
-	if c.versioned {
-		return c.exec(ctx, `UPDATE entity_attrs SET deleted_at_version = ? WHERE attr_id = ?`, v, a.id)
+	for _, a := range slices.Clone(all) {
+		if !which(a) {
+			continue
+		}
+		if err := c.drop(ctx, a); err != nil {
+			return err
+		}
 	}
-	return c.exec(ctx, `DELETE FROM entity_attrs WHERE attr_id = ?`, a.id)
+	return nil
+}
+
+// forgetAttrs has the attributes of a key read again.
+func (c *change) forgetAttrs(ctx context.Context, e *entity, key string) error {
+	if err := c.flush(ctx); err != nil {
+		return err
+	}
+	delete(e.attrs, key)
+	e.fresh = false // all other keys that it has are known
+	return nil
 }
 
 // reread finds an attribute again that this change wrote, with its id.
 func (c *change) reread(ctx context.Context, a *attr) (*attr, error) {
-	if err := c.flush(ctx); err != nil {
+	if err := c.forgetAttrs(ctx, a.of, a.key); err != nil {
 		return nil, err
 	}
-	delete(a.of.attrs, a.key)
-	fresh := a.of.fresh
-	a.of.fresh = false
 	got, err := c.attrsOf(ctx, a.of, a.key)
-	a.of.fresh = fresh
 	if err != nil {
 		return nil, err
 	}
@@ -131,105 +160,9 @@ func (c *change) flush(ctx context.Context) error {
 	return err
 }
 
-// counterKey names a counter: what one entity counts under one key.
-type counterKey struct {
-	entity int64
-	key    string
-}
-
-type counter struct {
-	next  int64 // the next number to give out
-	id    int64 // of the row, 0 if there is none yet
-	dirty bool
-}
-
-// ipCounter counts from the next value; every other counter holds the last one.
-func (k counterKey) holdsNext() bool { return k.key == keyIP }
-
-// count gives the next number of a counter. A counter that is missing begins
-// behind the highest number in use, numbers being never reused.
-func (c *change) count(ctx context.Context, k counterKey, inUse string, args ...any) (int64, error) {
-	n, err := c.counter(ctx, k, inUse, args...)
-	if err != nil {
-		return 0, err
-	}
-	n.dirty = true
-	n.next++
-	return n.next - 1, nil
-}
-
-// counter reads a counter once.
-func (c *change) counter(ctx context.Context, k counterKey, inUse string, args ...any) (*counter, error) {
-	n := c.counters[k]
-	if n == nil {
-		n = &counter{next: math.MinInt64}
-		if err := c.readCounter(ctx, k, n); err != nil {
-			return nil, err
-		}
-		if n.next == math.MinInt64 {
-			if err := c.beginCounter(ctx, n, inUse, args...); err != nil {
-				return nil, err
-			}
-		}
-		c.counters[k] = n
-	}
-	return n, nil
-}
-
-// readCounter reads what the table has of a counter; without a value, next is
-// left as it is.
-func (c *change) readCounter(ctx context.Context, k counterKey, n *counter) error {
-	var value sql.NullInt64
-	_, err := c.one(ctx, `SELECT counter_id, value FROM counters WHERE entity_id = ? AND attr_key = ? ORDER BY counter_id LIMIT 1`,
-		[]any{&n.id, &value}, k.entity, k.key)
-	if err != nil || !value.Valid {
-		return err
-	}
-	n.next = value.Int64
-	if !k.holdsNext() {
-		n.next++
-	}
-	return nil
-}
-
-// beginCounter sets a counter behind the highest number in use.
-func (c *change) beginCounter(ctx context.Context, n *counter, inUse string, args ...any) error {
-	var value sql.NullInt64
-	if _, err := c.one(ctx, inUse, []any{&value}, args...); err != nil {
-		return err
-	}
-	n.next = 0
-	if value.Valid {
-		n.next = value.Int64 + 1
-	}
-	return nil
-}
-
-func (c *change) saveCounters(ctx context.Context) error {
-	for k, n := range c.counters {
-		if !n.dirty {
-			continue
-		}
-		value := n.next - 1
-		if k.holdsNext() {
-			value = n.next
-		}
-		var err error
-		if n.id != 0 {
-			err = c.exec(ctx, `UPDATE counters SET value = ? WHERE counter_id = ?`, value, n.id)
-		} else {
-			err = c.exec(ctx, `INSERT INTO counters (entity_id, attr_key, value) VALUES (?, ?, ?)`, k.entity, k.key, value)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // portMAC gives the MAC that an attribute claims for a port.
 func portMAC(r *row) (clusto.MAC, bool) {
-	if !strings.HasPrefix(r.key, "port-") || r.sub.String != subMAC && r.sub.String != subIPMI {
+	if !strings.HasPrefix(r.key, "port-") || !isMAC(r.sub.String) {
 		return clusto.MAC{}, false
 	}
 	return parseStored(r.text.String)
@@ -254,7 +187,7 @@ func (c *change) macTaken(ctx context.Context, e *entity, mac clusto.MAC) error 
 	var of clusto.Entity
 	var taken error
 	err := each(ctx, c, ownersSQL, []any{&r.id, &r.entity, &r.key, &r.sub, integer{&r.number}, &of.Name, &of.Type, &of.Driver}, func() {
-		port := strings.HasPrefix(r.key, "port-") && (r.sub.String == subMAC || r.sub.String == subIPMI)
+		port := strings.HasPrefix(r.key, "port-") && isMAC(r.sub.String)
 		if port && r.entity != e.id && taken == nil {
 			taken = refuse(&entity{Entity: of}, &r)
 		}

@@ -41,9 +41,6 @@ func (c *change) insertOp(ctx context.Context, op *clusto.Op) error {
 	if rack {
 		return c.insertIntoRack(ctx, e, into, op.RU)
 	}
-	if _, read := into.attrs[keyContains]; !read && !into.fresh {
-		into.attrs[keyContains], into.partial = nil, true // not worth reading: only add needs it
-	}
 	n, err := c.number(ctx, into, op.Number, counterKey{into.id, keyContains},
 		`SELECT max(CAST(number AS INTEGER)) FROM entity_attrs WHERE entity_id = ? AND "key" = '_contains'`, into.id)
 	if err != nil {
@@ -82,6 +79,35 @@ func (c *change) contain(ctx context.Context, e, into *entity, sub sql.NullStrin
 	}
 	e.parents = append(e.parents, parent{into, n})
 	return c.add(ctx, into, r)
+}
+
+// removeOp takes an entity out of a container, all rack units at once. It looks
+// for the relations to the entity: a pool may hold a hundred thousand others.
+func (c *change) removeOp(ctx context.Context, op *clusto.Op) error {
+	e, err := c.need(ctx, op.Name)
+	if err != nil {
+		return err
+	}
+	into, err := c.need(ctx, op.Into)
+	if err != nil {
+		return err
+	}
+	if err := c.forgetAttrs(ctx, into, keyContains); err != nil {
+		return err
+	}
+	var id int64
+	var ids []int64
+	if err := each(ctx, c, `SELECT attr_id FROM entity_attrs WHERE relation_id = ? AND "key" = '_contains'
+		AND COALESCE(entity_id, 0) = ? AND deleted_at_version IS NULL`, []any{&id}, func() { ids = append(ids, id) }, e.id, into.id); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := c.end(ctx, "entity_attrs", "attr_id", id); err != nil {
+			return err
+		}
+	}
+	e.parents, e.have = nil, false
+	return nil
 }
 
 // parentsOf gives the containers of an entity.
@@ -146,69 +172,4 @@ func (c *change) noCycle(ctx context.Context, e, into *entity) error {
 		}
 	}
 	return nil
-}
-
-// notRackable are the types that do not go into a rack.
-var notRackable = append([]string{"pool", "resourcemanager", "clustometa"}, locations...)
-
-// insertIntoRack writes one attribute for each rack unit that the device takes.
-func (c *change) insertIntoRack(ctx context.Context, e, into *entity, ru int) error {
-	if slices.Contains(notRackable, e.Type) {
-		return fmt.Errorf("insert %s into %s: only devices go into a rack: %w", pathOf(e), pathOf(into), clusto.ErrInvalid)
-	}
-	lowest, err := c.unitLimit(ctx, into, "minu", 1)
-	if err != nil {
-		return err
-	}
-	highest, err := c.unitLimit(ctx, into, "maxu", 45)
-	if err != nil {
-		return err
-	}
-	units := max(1, drivers[e.Driver].units)
-	first, last := int64(ru), int64(ru+units-1)
-	if first < lowest || last > highest {
-		return fmt.Errorf("insert %s into %s: rack units %d to %d are not within %d to %d: %w", pathOf(e), pathOf(into), first, last, lowest, highest, clusto.ErrInvalid)
-	}
-	held, err := c.attrsOf(ctx, into, keyContains)
-	if err != nil {
-		return err
-	}
-	for _, a := range held {
-		if n := a.number.Int64; a.sub.String == "ru" && n >= first && n <= last {
-			return fmt.Errorf("insert %s into %s: rack unit %d is taken by %s: %w", pathOf(e), pathOf(into), n, c.nameOf(ctx, a.rel.Int64), clusto.ErrConflict)
-		}
-	}
-	for n := first; n <= last; n++ {
-		if err := c.contain(ctx, e, into, sql.NullString{String: "ru", Valid: true}, n); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// nameOf is for messages: an entity's path by id.
-func (c *change) nameOf(ctx context.Context, id int64) string {
-	if e := c.byID[id]; e != nil {
-		return pathOf(e)
-	}
-	var e clusto.Entity
-	found, err := c.one(ctx, `SELECT name, type, driver FROM entities WHERE entity_id = ?`, []any{&e.Name, &e.Type, &e.Driver}, id)
-	if err != nil || !found {
-		return "another device"
-	}
-	return e.Path()
-}
-
-// unitLimit reads a rack's lowest or highest unit.
-func (c *change) unitLimit(ctx context.Context, rack *entity, key string, without int64) (int64, error) {
-	attrs, err := c.attrsOf(ctx, rack, key)
-	if err != nil {
-		return 0, err
-	}
-	for _, a := range attrs {
-		if a.sub.String == subProperty && a.num.Valid {
-			without = a.num.Int64
-		}
-	}
-	return without, nil
 }

@@ -106,13 +106,6 @@ func nullNumber(i *int) (n sql.NullInt64) {
 // slot gives the attributes under the operation's key, subkey and number, in
 // the order in which they were written.
 func (c *change) slot(ctx context.Context, e *entity, op *clusto.Op) ([]*attr, error) {
-	if e.partial && op.Key == keyContains {
-		if err := c.flush(ctx); err != nil {
-			return nil, err
-		}
-		delete(e.attrs, op.Key)
-		e.partial = false
-	}
 	all, err := c.attrsOf(ctx, e, op.Key)
 	if err != nil {
 		return nil, err
@@ -128,7 +121,6 @@ func (c *change) slot(ctx context.Context, e *entity, op *clusto.Op) ([]*attr, e
 
 // changedRaw forgets what the change knew of what raw attributes say.
 func (c *change) changedRaw(ctx context.Context, e *entity, key string, had []*attr, has []row) error {
-	c.touched(e)
 	if key != keyContains && key != keyIP {
 		return nil
 	}

@@ -1,0 +1,159 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/clusto/clusto-engine/clusto"
+)
+
+// operation is what a word of clusto.Op stands for.
+type operation struct {
+	do    func(c *change, ctx context.Context, op *clusto.Op) error
+	takes field // the fields that it reads; the others must be empty
+}
+
+var operations = map[string]operation{
+	"entity":  {(*change).entityOp, fieldName | fieldDriver | fieldType | fieldAs},
+	"attr":    {(*change).attrOp, fieldName | fieldAttr},
+	"del":     {(*change).delOp, fieldName | fieldAttr},
+	"insert":  {(*change).insertOp, fieldName | fieldInto | fieldRU | fieldNumber},
+	"remove":  {(*change).removeOp, fieldName | fieldInto},
+	"bind":    {(*change).bindOp, fieldName | fieldIP | fieldOSPort | fieldNumber},
+	"raw":     {(*change).rawOp, fieldName | fieldKey | fieldSubkey | fieldNumber | fieldValues},
+	"counter": {(*change).counterOp, fieldName | fieldKey | fieldNumber},
+	"create":  {(*change).createOp, fieldName | fieldDriver | fieldType | fieldAs},
+	"delete":  {(*change).deleteOp, fieldName},
+	"add":     {(*change).addOp, fieldName | fieldAttr},
+	"set":     {(*change).setOp, fieldName | fieldAttr},
+}
+
+// field is a set of fields of clusto.Op.
+type field uint
+
+const (
+	fieldName field = 1 << iota
+	fieldAs
+	fieldDriver
+	fieldType
+	fieldKey
+	fieldSubkey
+	fieldNumber
+	fieldValue
+	fieldValues
+	fieldInto
+	fieldRU
+	fieldIP
+	fieldOSPort
+	fieldPort
+	fieldNum
+	fieldTo
+	fieldToNum
+
+	fieldAttr = fieldKey | fieldSubkey | fieldNumber | fieldValue
+)
+
+// unread gives the first field that an operation does not read, "" if there is
+// none. Whoever deletes an entity by the key of an attribute meant another
+// operation.
+func unread(op *clusto.Op, takes field) string {
+	for _, f := range [...]struct {
+		is   field
+		set  bool
+		name string
+	}{
+		{fieldName, op.Name != "", "name"},
+		{fieldAs, op.As != "", "as"},
+		{fieldDriver, op.Driver != "", "driver"},
+		{fieldType, op.Type != "", "type"},
+		{fieldKey, op.Key != "", "key"},
+		{fieldSubkey, op.Subkey != nil, "subkey"},
+		{fieldNumber, op.Number != nil, "number"},
+		{fieldValue, op.Value != nil, "value"},
+		{fieldValues, op.Values != nil, "values"},
+		{fieldInto, op.Into != "", "into"},
+		{fieldRU, op.RU != 0, "ru"},
+		{fieldIP, op.IP != "", "ip"},
+		{fieldOSPort, op.OSPort != "", "osport"},
+		{fieldPort, op.Port != "", "port"},
+		{fieldNum, op.Num != "", "num"},
+		{fieldTo, op.To != "", "to"},
+		{fieldToNum, op.ToNum != "", "to_num"},
+	} {
+		if f.set && takes&f.is == 0 {
+			return f.name
+		}
+	}
+	return ""
+}
+
+// apply does one operation of the list.
+func (c *change) apply(ctx context.Context, op *clusto.Op) error {
+	what, ok := operations[op.Op]
+	if !ok {
+		return fmt.Errorf("operation %q is none of %s: %w", op.Op, strings.Join(slices.Sorted(maps.Keys(operations)), ", "), clusto.ErrInvalid)
+	}
+	if f := unread(op, what.takes); f != "" {
+		return fmt.Errorf("operation %q has no %q: %w", op.Op, f, clusto.ErrInvalid)
+	}
+	if err := c.checkLabel(op.As); err != nil {
+		return err
+	}
+	named := c.named(*op)
+	return what.do(c, ctx, &named)
+}
+
+var labelPattern = regexp.MustCompile(`^[A-Za-z_][0-9A-Za-z_-]*$`)
+
+func (c *change) checkLabel(label string) error {
+	switch {
+	case label == "":
+	case !labelPattern.MatchString(label) || len(label) > 64:
+		return fmt.Errorf("label %q must begin with a letter or _ and go on with letters, digits, _ or -: %w", label, clusto.ErrInvalid)
+	case c.labels[label] != "":
+		return fmt.Errorf("label %q stands for %q already: %w", label, c.labels[label], clusto.ErrInvalid)
+	}
+	return nil
+}
+
+// label notes what an operation made.
+func (c *change) label(op *clusto.Op, name string) {
+	if op.As != "" {
+		c.labels[op.As] = name
+	}
+}
+
+// named gives the operation with names instead of labels.
+func (c *change) named(op clusto.Op) clusto.Op {
+	if len(c.labels) == 0 {
+		return op
+	}
+	for _, at := range []*string{&op.Name, &op.To, &op.Into} {
+		*at = c.unlabel(*at)
+	}
+	if v := op.Value; v != nil && v.Type == clusto.Relation {
+		w := *v
+		w.Str = c.unlabel(v.Str)
+		op.Value = &w
+	}
+	op.Values = slices.Clone(op.Values)
+	for i := range op.Values {
+		if v := &op.Values[i]; v.Type == clusto.Relation {
+			v.Str = c.unlabel(v.Str)
+		}
+	}
+	return op
+}
+
+// unlabel gives the name that "$label" stands for. What no operation has
+// labelled is a name like any other.
+func (c *change) unlabel(name string) string {
+	if label, ok := strings.CutPrefix(name, "$"); ok && c.labels[label] != "" {
+		return c.labels[label]
+	}
+	return name
+}
