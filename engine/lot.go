@@ -24,8 +24,8 @@ type LotConfig struct {
 // takes the place of what waits already, a full Lot sends the newcomer away
 // (shedding the oldest would collapse under a storm), and what waits too long
 // is dropped. MACs are handed out to loaders in the order they came, known ones
-// first, and none to two loaders at once while its frame waits. All memory is
-// allocated at the start.
+// that wait first, and none to two loaders at once while its frame waits. All
+// memory is allocated at the start.
 type Lot struct {
 	patience int64
 
@@ -36,15 +36,18 @@ type Lot struct {
 	free    int32         // head of the free list; -1 if full
 	queues  [ranks]queue  // of slots that no loader has taken yet
 	more    chan struct{} // one token while a queue is not empty
+	turn    bool          // of what is wanted, before what is new
 	taken   int           // slots in use
 	stats   LotStats
 }
 
 // The ranks of the queues. A flood of random MACs must not keep the fleet's
-// from being loaded.
+// from being loaded, nor a fleet whose frames are answered already a new host
+// that waits: these two take turns.
 const (
 	rankKnown = iota
 	rankNew
+	rankWanted
 	ranks
 )
 
@@ -131,11 +134,14 @@ func (l *Lot) ParkKnown(mac [6]byte, p *Packet, now int64) Verdict {
 	return l.park(mac, rankKnown, p, now)
 }
 
-// Want has a known MAC loaded though no frame of it waits, if there is room.
+// Want has a known MAC loaded though no frame of it waits, if half of the room
+// is free: the rest is for frames.
 func (l *Lot) Want(mac [6]byte, now int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.slotOf(mac, rankKnown, now)
+	if l.taken < (len(l.slots)+1)/2 {
+		l.slotOf(mac, rankWanted, now)
+	}
 }
 
 func (l *Lot) park(mac [6]byte, rank uint8, p *Packet, now int64) Verdict {
@@ -146,6 +152,7 @@ func (l *Lot) park(mac [6]byte, rank uint8, p *Packet, now int64) Verdict {
 		return Shed
 	}
 	v := Replaced
+	l.promote(s, rank)
 	if !s.frame {
 		v, s.frame, s.parked = Parked, true, now
 		l.stats.Waiting++
@@ -174,6 +181,20 @@ func (l *Lot) slotOf(mac [6]byte, rank uint8, now int64) *slot {
 	l.taken++
 	l.enqueue(i)
 	return s
+}
+
+// promote gives a slot a better rank, and a place in its queue.
+func (l *Lot) promote(s *slot, rank uint8) {
+	if s.rank <= rank {
+		return
+	}
+	i, ok := l.find(s.mac)
+	if ok = ok && s.queued; ok {
+		l.unqueue(i)
+	}
+	if s.rank = rank; ok {
+		l.enqueue(i)
+	}
 }
 
 func (l *Lot) enqueue(i int32) {
@@ -215,18 +236,30 @@ func (l *Lot) Next(ctx context.Context) (mac [6]byte, ok bool) {
 func (l *Lot) dequeue() (mac [6]byte, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for rank := range l.queues {
-		i := l.queues[rank].first
-		if i < 0 {
-			continue
-		}
-		l.unqueue(i)
-		if l.stats.Queued > 0 {
-			l.wake()
-		}
-		return l.slots[i].mac, true
+	i := l.first()
+	if i < 0 {
+		return mac, false
 	}
-	return mac, false
+	l.unqueue(i)
+	if l.stats.Queued > 0 {
+		l.wake()
+	}
+	return l.slots[i].mac, true
+}
+
+// first gives the slot whose turn it is; -1 if none queues.
+func (l *Lot) first() int32 {
+	if i := l.queues[rankKnown].first; i >= 0 {
+		return i
+	}
+	fresh, wanted := l.queues[rankNew].first, l.queues[rankWanted].first
+	if fresh >= 0 && wanted >= 0 {
+		l.turn = !l.turn
+	}
+	if fresh < 0 || wanted >= 0 && !l.turn {
+		return wanted
+	}
+	return fresh
 }
 
 func (l *Lot) unqueue(i int32) {

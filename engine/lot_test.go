@@ -140,11 +140,11 @@ func TestLotLoadsTheMACOfALongFrame(t *testing.T) {
 
 // TestLotWants: a MAC is loaded without a frame, which may still come.
 func TestLotWants(t *testing.T) {
-	l := NewLot(LotConfig{Slots: 2, Patience: 10})
+	l := NewLot(LotConfig{Slots: 4, Patience: 10})
 	l.Want(macOf(1), 0)
 	l.Want(macOf(1), 1)
 	l.Want(macOf(2), 0)
-	l.Want(macOf(3), 0) // no room
+	l.Want(macOf(3), 0) // the rest is for frames
 	wantLot(t, l, 0, 2)
 	if v := l.Park(macOf(2), packet("now"), 5); v != Parked {
 		t.Errorf("%v, want parked", v)
@@ -229,6 +229,33 @@ func TestLotKnownFirst(t *testing.T) {
 	}
 	if want := []int{11, 12, 11, 1, 2, 3}; !slices.Equal(got, want) {
 		t.Errorf("order = %v, want %v", got, want)
+	}
+}
+
+// TestLotNewHostBesideWants: a new host waited for thousands of loads that nobody
+// waits for, as their frames have been answered. Neither keeps out the other, and
+// what is wanted goes ahead once it waits too.
+func TestLotNewHostBesideWants(t *testing.T) {
+	l := NewLot(LotConfig{Slots: 16})
+	for i := 1; i <= 5; i++ {
+		l.Want(macOf(i), 0)
+	}
+	for i := 11; i <= 13; i++ {
+		l.Park(macOf(i), packet("x"), 0)
+	}
+	l.ParkKnown(macOf(4), packet("x"), 0)
+	var got []int
+	for mac, ok := tryNext(l); ok; mac, ok = tryNext(l) {
+		got = append(got, int(mac[5]))
+	}
+	if want := []int{4, 11, 1, 12, 2, 13, 3, 5}; !slices.Equal(got, want) {
+		t.Errorf("order = %v, want %v", got, want)
+	}
+	l.ParkKnown(macOf(1), packet("x"), 0) // while it is being loaded
+	l.Retry(macOf(2))
+	l.Retry(macOf(1))
+	if mac, _ := tryNext(l); mac != macOf(1) {
+		t.Errorf("tried again: %v first", mac)
 	}
 }
 

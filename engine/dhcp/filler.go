@@ -94,7 +94,8 @@ func (f *filler) one(ctx context.Context, mac clusto.MAC) {
 
 // fetch asks the inventory and keeps count of its health.
 func (s *Server) fetch(ctx context.Context, mac clusto.MAC) (*Prepared, State, error) {
-	start := time.Now()
+	start := s.health.begin(mac)
+	defer s.health.done(mac)
 	late := time.AfterFunc(s.cfg.Slow, func() { s.health.overdue(mac, start) })
 	p, state, err := s.cfg.Hosts.Fetch(ctx, mac)
 	late.Stop()
@@ -210,28 +211,36 @@ func (s *Server) pinger(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if !s.health.doubt.Load() {
-			away = false
+		mac, hangs := s.health.hanging()
+		away = away && s.health.doubt.Load()
+		if !hangs && !s.health.doubt.Load() {
 			continue
 		}
-		err := s.ping(ctx)
+		err := s.soon(ctx, s.cfg.Ping)
 		switch {
 		case ctx.Err() != nil:
 		case err != nil:
 			s.health.away(err)
 			away = true
-		case away:
+		case away && s.health.quiet(), (away || hangs || s.health.down.Load()) && s.try(ctx, mac):
 			away = false
 			s.health.returned()
-			if s.cfg.Returned != nil {
-				s.cfg.Returned()
-			}
+			s.cfg.Returned()
 		}
 	}
 }
 
-func (s *Server) ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.Slow)
+// try reports whether a load that begins now ends well, and soon: one that has
+// begun before and hangs on will never end then. An inventory that is there and
+// takes its time for each host does not pass, and its loads go on.
+func (s *Server) try(ctx context.Context, mac clusto.MAC) bool {
+	return s.soon(ctx, func(ctx context.Context) error { return s.cfg.Try(ctx, mac) }) == nil
+}
+
+// soon gives a question half the time after which a load is late. It may itself
+// be what hangs when the inventory returns, and all that waits waits for its end.
+func (s *Server) soon(ctx context.Context, ask func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Slow/2)
 	defer cancel()
-	return s.cfg.Ping(ctx)
+	return ask(ctx)
 }

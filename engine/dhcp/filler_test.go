@@ -253,7 +253,7 @@ func TestStaleHostWaitsASecond(t *testing.T) {
 		{"an offer", ask{typ: discover}, engine.Reply},
 		{"no NAK", ask{typ: request, requested: "10.42.0.99"}, engine.NakWithheld},
 	} {
-		gone := Config{Ping: func(context.Context) error { return errDown }}
+		gone := Config{Ping: func(context.Context) error { return errDown }} // and stays away
 		inHall(t, Stale, gone, func(t *testing.T, f *hall) {
 			f.inv.set(3*time.Second, nil)
 			f.get(t, c.ask, engine.Parked)
@@ -417,6 +417,7 @@ func TestReturnIsNoticedWhileLoadsHang(t *testing.T) {
 			}
 			return nil
 		},
+		Try: func(context.Context, clusto.MAC) error { return errDown },
 		Returned: func() {
 			calledOff.Add(1)
 			h.inv.callOff()
@@ -441,10 +442,86 @@ func TestReturnIsNoticedWhileLoadsHang(t *testing.T) {
 	})
 }
 
+// TestReturnBeforeAnyPing: the inventory hung, and was back before a ping could
+// tell. A new host waited for the end of a load that nobody answers, four seconds.
+func TestReturnBeforeAnyPing(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		more func(f *hall) // beside the load that hangs
+	}{
+		{"nobody else asks", func(*hall) {}},
+		{"others are answered", func(f *hall) {
+			f.inv.forget(hostMAC)
+			handle(f.h, ask{typ: discover})
+		}},
+	} {
+		stranger := clusto.MAC{2, 7}
+		var h *hall
+		var tried []clusto.MAC
+		cfg := Config{
+			Ping:     func(context.Context) error { return nil },
+			Try:      func(_ context.Context, mac clusto.MAC) error { tried = append(tried, mac); return nil },
+			Returned: func() { h.inv.callOff() },
+		}
+		inHall(t, Missing, cfg, func(t *testing.T, f *hall) {
+			h = f
+			f.inv.known[stranger] = prepared(t, testHost())
+			f.inv.set(time.Hour, nil)
+			f.get(t, ask{typ: discover, mac: stranger}, engine.Parked)
+			time.Sleep(50 * time.Millisecond) // of the bubble
+			f.inv.set(time.Millisecond, nil)
+			for range 19 {
+				c.more(f)
+				time.Sleep(100 * time.Millisecond)
+			}
+			f.stop()
+			if v, _ := f.inv.Lookup(stranger, 0); v == nil {
+				t.Errorf("%s: the new host waits still", c.name)
+			}
+			if len(tried) != 1 || tried[0] != stranger {
+				t.Errorf("%s: tried %v, want the one that waits", c.name, tried)
+			}
+		})
+	}
+}
+
+// TestReturnDuringAPing: the question that hangs when the inventory returns is
+// given up soon.
+func TestReturnDuringAPing(t *testing.T) {
+	var away atomic.Bool
+	away.Store(true)
+	var h *hall
+	cfg := Config{
+		Ping: func(ctx context.Context) error {
+			if away.Load() {
+				<-ctx.Done()
+			}
+			return ctx.Err()
+		},
+		Try:      func(context.Context, clusto.MAC) error { return nil },
+		Returned: func() { h.inv.callOff() },
+	}
+	inHall(t, Missing, cfg, func(t *testing.T, f *hall) {
+		h = f
+		f.inv.set(time.Hour, nil)
+		f.get(t, ask{typ: discover}, engine.Parked)
+		time.Sleep(1210 * time.Millisecond) // of the bubble: the first ping is on its way
+		away.Store(false)
+		f.inv.set(10*time.Millisecond, nil)
+		back := time.Now()
+		time.Sleep(2 * time.Second)
+		f.stop()
+		if len(f.out.at) != 1 || f.out.at[0].Sub(back) > 800*time.Millisecond {
+			t.Errorf("answered at %v, want within 800 ms of %v", f.out.at, back)
+		}
+	})
+}
+
 // TestSlowInventoryIsNotCalledOff: it is there, and takes its time.
 func TestSlowInventoryIsNotCalledOff(t *testing.T) {
 	cfg := Config{
 		Ping:     func(context.Context) error { return nil },
+		Try:      func(ctx context.Context, _ clusto.MAC) error { <-ctx.Done(); return ctx.Err() },
 		Returned: func() { t.Error("called off") },
 	}
 	inHall(t, Missing, cfg, func(t *testing.T, f *hall) {

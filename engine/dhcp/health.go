@@ -42,6 +42,9 @@ type health struct {
 	over    time.Time  // when the trouble before was over
 	last    clusto.MAC // of the latest load that failed or was late
 	touched time.Time  // when a load last ended
+	good    time.Time  // and ended well
+
+	loads map[clusto.MAC]time.Time // on their way, and since when
 }
 
 // oddLoad is a load that failed while others went well.
@@ -56,6 +59,42 @@ func (h *health) init(cfg Config) {
 	h.probe <- struct{}{}
 	h.open = make(chan struct{})
 	close(h.open)
+	h.loads = map[clusto.MAC]time.Time{}
+}
+
+// begin notes that a load is on its way, until done.
+func (h *health) begin(mac clusto.MAC) (now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now = time.Now()
+	h.loads[mac] = now
+	return now
+}
+
+func (h *health) done(mac clusto.MAC) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.loads, mac)
+}
+
+// hanging gives a MAC whose load is late and has not ended yet. Without one it
+// is the MAC of the latest that failed or was late.
+func (h *health) hanging() (clusto.MAC, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for mac, began := range h.loads {
+		if time.Since(began) >= h.slow {
+			return mac, true
+		}
+	}
+	return h.last, false
+}
+
+// quiet reports whether no load has ended well for a while.
+func (h *health) quiet() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return time.Since(h.good) >= h.slow
 }
 
 // gate gives a channel that is closed while loads may go out freely.
@@ -141,7 +180,7 @@ func (h *health) works() (odd []oddLoad) {
 		close(h.open)
 	}
 	odd, h.odd = h.odd, nil
-	h.inRow, h.failing = 0, false
+	h.inRow, h.failing, h.good = 0, false, time.Now()
 	return odd
 }
 

@@ -16,7 +16,12 @@ import (
 // counted as down and up again with every load, a line in the log each time.
 func TestOneSlowHostIsNoTrouble(t *testing.T) {
 	quick := clusto.MAC{2, 0, 0, 0, 0, 9}
-	inHall(t, Missing, Config{Ping: func(context.Context) error { return nil }}, func(t *testing.T, f *hall) {
+	cfg := Config{
+		Ping:     func(context.Context) error { return nil },
+		Try:      func(ctx context.Context, _ clusto.MAC) error { <-ctx.Done(); return ctx.Err() },
+		Returned: func() { t.Error("called off") },
+	}
+	inHall(t, Missing, cfg, func(t *testing.T, f *hall) {
 		f.inv.known[quick] = prepared(t, testHost())
 		f.inv.slow = map[clusto.MAC]time.Duration{hostMAC: 1100 * time.Millisecond}
 		for range 50 {

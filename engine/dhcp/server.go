@@ -45,11 +45,14 @@ type Config struct {
 	Warn    time.Duration   // the same warning about one MAC comes once in this time; 1h
 	Counter *engine.Counter // where the filler counts; one of its own by default
 
-	// Ping asks whether the inventory is there at all. While that is in doubt it
-	// is asked again and again, each time for Slow at most. When it is back after
-	// it was away, Returned is called: loads that hang since before should end
-	// with context.Canceled, and are tried again. Nil asks nothing.
+	// Ping asks whether the inventory is there at all, and Try whether it answers
+	// for a host, each for half of Slow at most, again and again while that is in
+	// doubt. When both go well though loads hang, Returned is called: these should
+	// end with context.Canceled, and are tried again. It is called too when Ping
+	// alone goes well after it did not and no load has ended well meanwhile, for
+	// Try may have to wait for what hangs. Nil for all three asks nothing.
 	Ping     func(context.Context) error
+	Try      func(context.Context, clusto.MAC) error
 	Returned func()
 
 	Adopt AdoptConfig // nothing is stored by default

@@ -139,6 +139,15 @@ func (s *DHCPServer) load(ctx context.Context, mac clusto.MAC) (*dhcp.Prepared, 
 	return s.prepare(h), nil
 }
 
+// try asks for a host without regard to loads of it that are on their way.
+func (s *DHCPServer) try(ctx context.Context, mac clusto.MAC) error {
+	_, err := s.client.Host(ctx, mac)
+	if errors.Is(err, clusto.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
 // prepare encodes a host, and says once what could not be.
 func (s *DHCPServer) prepare(h *clusto.Host) *dhcp.Prepared {
 	p, warnings := dhcp.Prepare(h, s.prep)
@@ -202,7 +211,7 @@ func (s *DHCPServer) makeServer() {
 	s.lot = engine.NewLot(engine.LotConfig{})
 	s.server = dhcp.NewServer(dhcp.Config{
 		Hosts: s.hosts, Lot: s.lot, Loads: s.loads(), Log: s.log, Site: s.site(nil), Warn: s.cfg.WarnInterval, Counter: s.stats.Counter(n),
-		Ping: s.client.Ready, Returned: s.newEpoch, Adopt: s.adoption(),
+		Ping: s.client.Ready, Try: s.try, Returned: s.newEpoch, Adopt: s.adoption(),
 	})
 }
 
