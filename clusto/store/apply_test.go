@@ -144,7 +144,7 @@ var refusals = []struct {
 	want error
 	says string
 }{
-	{"unknown operation", clusto.Op{Op: "destroy", Name: "lan"}, clusto.ErrInvalid, `"destroy" is none of add, attr, bind`},
+	{"unknown operation", clusto.Op{Op: "destroy", Name: "lan"}, clusto.ErrInvalid, `"destroy" is none of add, allocate`},
 	{"unknown driver", entity_("x", "penguinservr"), clusto.ErrInvalid, `"penguinserver"`},
 	{"no name", entity_("", "pool"), clusto.ErrInvalid, "name of an entity is missing"},
 	{"a slash", entity_("a/b", "pool"), clusto.ErrInvalid, "slash"},

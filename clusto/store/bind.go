@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/clusto/clusto-engine/clusto"
@@ -38,6 +39,36 @@ func (c *change) bindOp(ctx context.Context, op *clusto.Op) error {
 		return err
 	}
 	return c.bind(ctx, e, ip, m, op)
+}
+
+// unbindOp takes an address off an entity, with all that stands under its
+// number.
+func (c *change) unbindOp(ctx context.Context, op *clusto.Op) error {
+	e, err := c.need(ctx, op.Name)
+	if err != nil {
+		return err
+	}
+	ip, err := netip.ParseAddr(op.IP)
+	if err != nil || !ip.Is4() {
+		return fmt.Errorf("unbind from %s: %q is no IPv4 address: %w", pathOf(e), op.IP, clusto.ErrInvalid)
+	}
+	own, err := c.attrsOf(ctx, e, keyIP)
+	if err != nil {
+		return err
+	}
+	for _, a := range slices.Clone(own) {
+		if got, ok := a.address(); !ok || got != ip {
+			continue
+		}
+		err := c.dropAll(ctx, e, keyIP, func(b *attr) bool {
+			// Without a number nothing says what else belongs to it.
+			return a.number.Valid && b.number == a.number || b == a
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // address gives the address that an attribute of key ip is the text or int form
@@ -75,38 +106,32 @@ const boundSQL = `SELECT e.entity_id, e.name, e.type, e.driver, a."key", a.subke
 
 // ipTaken refuses an address that is bound to another entity.
 func (c *change) ipTaken(ctx context.Context, e *entity, ip netip.Addr) error {
-	taken := c.ips[ip]
-	var of clusto.Entity
-	var id int64
-	var key string
-	var sub sql.NullString
-	err := each(ctx, c, boundSQL, []any{&id, &of.Name, &of.Type, &of.Driver, &key, &sub}, func() {
-		if key == keyIP && (!sub.Valid || sub.String == "ipstring") {
-			taken = append(taken, &entity{Entity: of, id: id})
-		}
-	}, ip.String(), intOf(ip))
-	if err != nil {
-		return err
-	}
-	for _, t := range taken {
+	owners, err := c.boundTo(ctx, ip)
+	for _, t := range owners {
 		if t.id != e.id {
 			return fmt.Errorf("bind %s to %s: it is bound to %s: %w", ip, pathOf(e), pathOf(t), clusto.ErrConflict)
 		}
 	}
-	return nil
+	return err
+}
+
+// needManagers reads the IP managers that have a range.
+func (c *change) needManagers(ctx context.Context) error {
+	if c.haveManagers {
+		return nil
+	}
+	if err := c.flush(ctx); err != nil {
+		return err
+	}
+	all, err := readManagers(ctx, c)
+	c.managers, c.haveManagers = all, err == nil
+	return err
 }
 
 // managerOf finds the one IP manager whose range holds ip.
 func (c *change) managerOf(ctx context.Context, e *entity, ip netip.Addr) (manager, error) {
-	if !c.haveManagers {
-		if err := c.flush(ctx); err != nil {
-			return manager{}, err
-		}
-		all, err := readManagers(ctx, c)
-		if err != nil {
-			return manager{}, err
-		}
-		c.managers, c.haveManagers = all, true
+	if err := c.needManagers(ctx); err != nil {
+		return manager{}, err
 	}
 	held := holders(c.managers, ip)
 	if len(held) == 0 {

@@ -18,8 +18,11 @@ type counter struct {
 	dirty bool
 }
 
-// ipCounter counts from the next value; every other counter holds the last one.
-func (k counterKey) holdsNext() bool { return k.key == keyIP }
+// holdsNext reports whether a counter's value is the next number, as with those
+// of addresses and names; that of every other key is the last one given.
+func (k counterKey) holdsNext() bool {
+	return k.key == keyIP || k.key == keyNext || k.key == keySimpleName
+}
 
 // count gives the next number of a counter. A counter that is missing begins
 // behind the highest number in use, numbers being never reused.

@@ -14,8 +14,12 @@ import (
 type driver struct {
 	kind  string // the type that entities of this driver get
 	units int    // rack units; 0 counts as 1
+	ports ports
 	props []property
 }
+
+// ports says how many ports of each type a driver has. They are numbered from 1.
+type ports map[string]int
 
 // property is an attribute with subkey "property" that a new entity gets.
 type property struct {
@@ -40,39 +44,39 @@ var (
 
 // drivers are those of the original, by name.
 var drivers = map[string]driver{
-	"apcrack":                 {kind: "rack", props: rackProps},
-	"basicappliance":          {kind: "appliance"},
-	"basiccage":               {kind: "cage"},
-	"basicconsoleserver":      {kind: "consoleserver"},
-	"basicdatacenter":         {kind: "datacenter"},
-	"basicnetworkswitch":      {kind: "networkswitch"},
-	"basicpowerstrip":         {kind: "powerstrip"},
-	"basicrack":               {kind: "rack", props: rackProps},
-	"basicserver":             {kind: "server"},
-	"basicvirtualserver":      {kind: "server"},
-	"basiczone":               {kind: "zone"},
-	"cisco2960":               {kind: "networkswitch"},
-	"cisco3560":               {kind: "networkswitch"},
-	"cisco4948":               {kind: "networkswitch"},
-	"clustometa":              {kind: "clustometa"},
-	"device":                  {kind: "generic"},
-	"entity":                  {kind: "generic"},
-	"equinixdatacenter":       {kind: "datacenter"},
-	driverExclusivePool:       {kind: "pool"},
-	driverIPManager:           {kind: "resourcemanager", props: []property{text("netmask", defaultNetmask)}},
-	"location":                {kind: "location"},
-	"netscaler":               {kind: "appliance"},
-	"netscaler10010":          {kind: "appliance"},
-	"netscaler17000":          {kind: "appliance"},
-	"opengearcm4148":          {kind: "consoleserver"},
-	"penguinserver":           {kind: "server"},
-	"penguinserver2u":         {kind: "server", units: 2},
-	"pool":                    {kind: "pool"},
-	"powertowerxm":            {kind: "powerstrip", props: []property{number("withslave", 0)}},
-	"resourcemanager":         {kind: "resourcemanager"},
-	"simpleentitynamemanager": {kind: "resourcemanager", props: namesProps},
-	"simplenamemanager":       {kind: "resourcemanager", props: namesProps},
-	driverUniquePool:          {kind: "pool"},
+	"apcrack":            {kind: "rack", props: rackProps},
+	"basicappliance":     {kind: "appliance", ports: ports{"console-serial": 1, "nic-eth": 1, "pwr-nema-5": 2}},
+	"basiccage":          {kind: "cage"},
+	"basicconsoleserver": {kind: "consoleserver", ports: ports{"console-serial": 24, "nic-eth": 1, "pwr-nema-5": 1}},
+	"basicdatacenter":    {kind: "datacenter"},
+	"basicnetworkswitch": {kind: "networkswitch", ports: ports{"nic-eth": 48, "pwr-nema-5": 1}},
+	"basicpowerstrip":    {kind: "powerstrip", ports: ports{"nic-eth": 1, "pwr-nema-5": 24}},
+	"basicrack":          {kind: "rack", props: rackProps},
+	"basicserver":        {kind: "server", ports: ports{"console-serial": 1, "nic-eth": 2, "pwr-nema-5": 1}},
+	"basicvirtualserver": {kind: "server", ports: ports{"console-serial": 1, "nic-eth": 2, "pwr-nema-5": 1}},
+	"basiczone":          {kind: "zone"},
+	"cisco2960":          {kind: "networkswitch", ports: ports{"console-serial": 1, "nic-eth": 48, "pwr-nema-5": 1}},
+	"cisco3560":          {kind: "networkswitch", ports: ports{"console-serial": 1, "nic-eth": 48, "nic-fiber10g": 4, "pwr-nema-5": 1}},
+	"cisco4948":          {kind: "networkswitch", ports: ports{"console-serial": 1, "nic-eth": 48, "nic-fiber10g": 2, "pwr-nema-5": 1}},
+	"clustometa":         {kind: "clustometa"},
+	"device":             {kind: "generic"},
+	"entity":             {kind: "generic"},
+	"equinixdatacenter":  {kind: "datacenter"},
+	driverExclusivePool:  {kind: "pool"},
+	driverIPManager:      {kind: "resourcemanager", props: []property{text("netmask", defaultNetmask)}},
+	"location":           {kind: "location"},
+	"netscaler":          {kind: "appliance", ports: ports{"console-serial": 1, "nic-eth": 1, "pwr-nema-5": 2}},
+	"netscaler10010":     {kind: "appliance", ports: ports{"console-serial": 1, "nic-eth": 9, "pwr-nema-5": 2}},
+	"netscaler17000":     {kind: "appliance", ports: ports{"console-serial": 1, "nic-eth": 9, "nic-xfp": 2, "pwr-nema-5": 2}},
+	"opengearcm4148":     {kind: "consoleserver", ports: ports{"console-serial": 48, "nic-eth": 1, "pwr-nema-5": 1}},
+	"penguinserver":      {kind: "server", ports: ports{"console-serial": 1, "nic-eth": 2, "pwr-nema-5": 1}},
+	"penguinserver2u":    {kind: "server", units: 2, ports: ports{"console-serial": 1, "nic-eth": 2, "pwr-nema-5": 2}},
+	"pool":               {kind: "pool"},
+	driverPowerTower:     {kind: "powerstrip", ports: ports{"console-serial": 1, "nic-eth": 1, "pwr-nema-5": 16, "pwr-nema-L5": 2}, props: []property{number("withslave", 0)}},
+	"resourcemanager":    {kind: "resourcemanager"},
+	driverEntityNames:    {kind: "resourcemanager", props: namesProps},
+	driverNames:          {kind: "resourcemanager", props: namesProps},
+	driverUniquePool:     {kind: "pool"},
 }
 
 // locations are the types of which a thing may be in one only, each.

@@ -109,6 +109,20 @@ func (c *change) need(ctx context.Context, name string) (*entity, error) {
 	return e, err
 }
 
+// byEntityID gives a living entity, nil if there is none.
+func (c *change) byEntityID(ctx context.Context, id int64) (*entity, error) {
+	if e := c.byID[id]; e != nil {
+		return e, nil
+	}
+	var e clusto.Entity
+	found, err := c.one(ctx, `SELECT name, type, driver FROM entities WHERE entity_id = ? AND deleted_at_version IS NULL`,
+		[]any{&e.Name, &e.Type, &e.Driver}, id)
+	if err != nil || !found {
+		return nil, err
+	}
+	return c.know(id, e), nil
+}
+
 // know files an entity that some query met.
 func (c *change) know(id int64, e clusto.Entity) *entity {
 	if known := c.byID[id]; known != nil {

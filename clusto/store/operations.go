@@ -18,18 +18,24 @@ type operation struct {
 }
 
 var operations = map[string]operation{
-	"entity":  {(*change).entityOp, fieldName | fieldDriver | fieldType | fieldAs},
-	"attr":    {(*change).attrOp, fieldName | fieldAttr},
-	"del":     {(*change).delOp, fieldName | fieldAttr},
-	"insert":  {(*change).insertOp, fieldName | fieldInto | fieldRU | fieldNumber},
-	"remove":  {(*change).removeOp, fieldName | fieldInto},
-	"bind":    {(*change).bindOp, fieldName | fieldIP | fieldOSPort | fieldNumber},
-	"raw":     {(*change).rawOp, fieldName | fieldKey | fieldSubkey | fieldNumber | fieldValues},
-	"counter": {(*change).counterOp, fieldName | fieldKey | fieldNumber},
-	"create":  {(*change).createOp, fieldName | fieldDriver | fieldType | fieldAs},
-	"delete":  {(*change).deleteOp, fieldName},
-	"add":     {(*change).addOp, fieldName | fieldAttr},
-	"set":     {(*change).setOp, fieldName | fieldAttr},
+	"entity":     {(*change).entityOp, fieldName | fieldDriver | fieldType | fieldAs},
+	"attr":       {(*change).attrOp, fieldName | fieldAttr},
+	"del":        {(*change).delOp, fieldName | fieldAttr},
+	"insert":     {(*change).insertOp, fieldName | fieldInto | fieldRU | fieldNumber},
+	"remove":     {(*change).removeOp, fieldName | fieldInto},
+	"bind":       {(*change).bindOp, fieldName | fieldIP | fieldOSPort | fieldNumber},
+	"connect":    {(*change).connectOp, fieldName | fieldPort | fieldNum | fieldTo | fieldToNum},
+	"disconnect": {(*change).disconnectOp, fieldName | fieldPort | fieldNum},
+	"unbind":     {(*change).unbindOp, fieldName | fieldIP},
+	"has":        {(*change).hasOp, fieldName | fieldAs | fieldDriver | fieldAttr},
+	"lacks":      {(*change).lacksOp, fieldName | fieldDriver | fieldAttr},
+	"allocate":   {(*change).allocateOp, fieldName | fieldAs | fieldTo | fieldDriver | fieldOSPort},
+	"raw":        {(*change).rawOp, fieldName | fieldKey | fieldSubkey | fieldNumber | fieldValues},
+	"counter":    {(*change).counterOp, fieldName | fieldKey | fieldNumber},
+	"create":     {(*change).createOp, fieldName | fieldDriver | fieldType | fieldAs},
+	"delete":     {(*change).deleteOp, fieldName},
+	"add":        {(*change).addOp, fieldName | fieldAttr},
+	"set":        {(*change).setOp, fieldName | fieldAttr},
 }
 
 // field is a set of fields of clusto.Op.

@@ -49,15 +49,10 @@ func (c *change) insertIntoRack(ctx context.Context, e, into *entity, ru int) er
 
 // nameOf is for messages: an entity's path by id.
 func (c *change) nameOf(ctx context.Context, id int64) string {
-	if e := c.byID[id]; e != nil {
+	if e, err := c.byEntityID(ctx, id); err == nil && e != nil {
 		return pathOf(e)
 	}
-	var e clusto.Entity
-	found, err := c.one(ctx, `SELECT name, type, driver FROM entities WHERE entity_id = ?`, []any{&e.Name, &e.Type, &e.Driver}, id)
-	if err != nil || !found {
-		return "another device"
-	}
-	return e.Path()
+	return "another device"
 }
 
 // unitLimit reads a rack's lowest or highest unit.

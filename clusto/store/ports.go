@@ -1,0 +1,282 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/clusto/clusto-engine/clusto"
+)
+
+const (
+	driverPowerTower = "powertowerxm"
+	subConnection    = "connection"
+	subOtherNum      = "otherportnum"
+	typeOutlet       = "pwr-nema-5"
+)
+
+// port is one port of an entity.
+type port struct {
+	of   *entity
+	kind string // "nic-eth"
+	num  int64
+	text string // how the operation named it: "1", or an outlet as "bb1"
+}
+
+func (p *port) key() string    { return "port-" + p.kind }
+func (p *port) String() string { return fmt.Sprintf("%s %s of %s", p.kind, p.text, pathOf(p.of)) }
+
+// outlets of a power tower count aa1 to aa8, ab1 to ab8, ba1 to ba8, bb1 to bb8.
+const outlets = 32
+
+// outletNumber gives the port number of an outlet's name, 0 if it is none.
+func outletNumber(name string) int64 {
+	tower := strings.Index("aa ab ba bb", name[:min(2, len(name))])
+	if len(name) != 3 || tower%3 != 0 || name[2] < '1' || name[2] > '8' {
+		return 0
+	}
+	return int64(tower/3*8) + int64(name[2]-'0')
+}
+
+// portNumber reads a port's number or name, as operations and the attribute
+// otherportnum have it. It gives 0 for what is neither.
+func portNumber(driver, kind, text string) (n int64, name string) {
+	if driver == driverPowerTower && kind == typeOutlet {
+		name = strings.ToLower(strings.TrimPrefix(text, "."))
+		if n := outletNumber(name); n != 0 {
+			return n, name
+		}
+	}
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || n < 0 {
+		return 0, ""
+	}
+	return n, strconv.FormatInt(n, 10)
+}
+
+// portOf reads the port that an operation names. Entities whose driver clusto
+// does not have may have any port.
+func (c *change) portOf(ctx context.Context, name, kind, num string) (p port, err error) {
+	if p.of, err = c.need(ctx, name); err != nil {
+		return p, err
+	}
+	p.kind = kind
+	if kind == "" || !keyPattern.MatchString(p.key()) || len(p.key()) > 256 {
+		return p, fmt.Errorf("port of %s: type %q is none like nic-eth: %w", pathOf(p.of), kind, clusto.ErrInvalid)
+	}
+	p.num, p.text = portNumber(p.of.Driver, kind, num)
+	has, known := drivers[p.of.Driver]
+	most := int64(has.ports[kind])
+	if p.of.Driver == driverPowerTower && kind == typeOutlet {
+		most = outlets // its driver lists half of them
+	}
+	switch {
+	case known && most == 0:
+		return p, fmt.Errorf("port %s %q of %s: its driver %s has no ports of that type, but %s: %w",
+			kind, num, pathOf(p.of), p.of.Driver, has.ports, clusto.ErrInvalid)
+	case p.num < 1 || known && p.num > most:
+		return p, fmt.Errorf("port %s %q of %s: its driver %s has numbers %s: %w",
+			kind, num, pathOf(p.of), p.of.Driver, numbers(p.of.Driver, kind, most), clusto.ErrInvalid)
+	}
+	return p, nil
+}
+
+// numbers says in words what numbers the ports of an entity have.
+func numbers(driver, kind string, most int64) string {
+	switch {
+	case driver == driverPowerTower && kind == typeOutlet:
+		return "1 to 32, or aa1 to bb8"
+	case most == 0:
+		return "from 1 on"
+	}
+	return fmt.Sprintf("1 to %d", most)
+}
+
+// String lists the types of ports, for messages.
+func (p ports) String() string {
+	if len(p) == 0 {
+		return "none at all"
+	}
+	var kinds []string
+	for kind := range p {
+		kinds = append(kinds, kind)
+	}
+	slices.Sort(kinds)
+	return strings.Join(kinds, ", ")
+}
+
+// peer is what is connected to a port, by one attribute that says so.
+type peer struct {
+	of  *entity // nil if it does not live
+	num int64   // 0 if nothing readable is there
+}
+
+func (p peer) is(q *port) bool { return p.of == q.of && (p.num == q.num || p.num == 0) }
+
+// String says what is connected, for messages.
+func (p peer) String() string {
+	switch {
+	case p.of == nil:
+		return "something that is gone; disconnect it first"
+	case p.num == 0:
+		return pathOf(p.of)
+	}
+	return fmt.Sprintf("port %d of %s", p.num, pathOf(p.of))
+}
+
+// peersOf reads what is connected to a port: nothing, one, or more in a
+// database that another program wrote.
+func (c *change) peersOf(ctx context.Context, p *port) ([]peer, error) {
+	attrs, err := c.attrsOf(ctx, p.of, p.key())
+	if err != nil {
+		return nil, err
+	}
+	var other string // otherportnum
+	var out []peer
+	for _, a := range attrs {
+		if !a.number.Valid || a.number.Int64 != p.num {
+			continue
+		}
+		switch a.sub.String {
+		case subOtherNum:
+			other = strings.TrimSpace(a.value().Text())
+		case subConnection:
+			of, err := c.byEntityID(ctx, a.rel.Int64)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, peer{of: of})
+		}
+	}
+	for i := range out {
+		if of := out[i].of; of != nil {
+			out[i].num, _ = portNumber(of.Driver, p.kind, other)
+		}
+	}
+	return out, nil
+}
+
+// connectOp connects two ports of one type. Where one side says so already and
+// the other says nothing, the other side is mended.
+func (c *change) connectOp(ctx context.Context, op *clusto.Op) error {
+	a, err := c.portOf(ctx, op.Name, op.Port, op.Num)
+	if err != nil {
+		return err
+	}
+	b, err := c.portOf(ctx, op.To, op.Port, op.ToNum)
+	if err != nil {
+		return err
+	}
+	if a.of == b.of && a.num == b.num {
+		return fmt.Errorf("connect %s to itself: %w", &a, clusto.ErrInvalid)
+	}
+	connectedA, err := c.connected(ctx, &a, &b)
+	if err != nil {
+		return err
+	}
+	connectedB, err := c.connected(ctx, &b, &a)
+	if err != nil {
+		return err
+	}
+	if !connectedA {
+		if err := c.wire(ctx, &a, &b); err != nil {
+			return err
+		}
+	}
+	if !connectedB {
+		return c.wire(ctx, &b, &a)
+	}
+	return nil
+}
+
+// connected reports whether port a says that it is connected to b. It refuses
+// one that says that something else is.
+func (c *change) connected(ctx context.Context, a, b *port) (bool, error) {
+	peers, err := c.peersOf(ctx, a)
+	if err != nil {
+		return false, err
+	}
+	for _, p := range peers {
+		if !p.is(b) {
+			return false, fmt.Errorf("connect %s to %s: the former is connected to %s: %w", a, b, p, clusto.ErrConflict)
+		}
+	}
+	return slices.ContainsFunc(peers, func(p peer) bool { return p.num == b.num }), nil
+}
+
+// wire writes one side of a connection, in the original's form: the number of
+// the other port as an integer, the name of an outlet as text.
+func (c *change) wire(ctx context.Context, a, b *port) error {
+	if err := c.unwire(ctx, a.of, a.key(), a.num); err != nil {
+		return err
+	}
+	at := row{key: a.key(), number: sql.NullInt64{Int64: a.num, Valid: true}}
+	to, other := at, at
+	to.sub = sql.NullString{String: subConnection, Valid: true}
+	to.datatype, to.rel = clusto.Relation, sql.NullInt64{Int64: b.of.id, Valid: true}
+	other.sub = sql.NullString{String: subOtherNum, Valid: true}
+	v := clusto.Value{Type: clusto.Int, Int: b.num}
+	if b.text != strconv.FormatInt(b.num, 10) {
+		v = clusto.Value{Type: clusto.String, Str: b.text}
+	}
+	other.setValue(v)
+	if err := c.add(ctx, a.of, to); err != nil {
+		return err
+	}
+	return c.add(ctx, a.of, other)
+}
+
+// unwire deletes what a port says of its connection.
+func (c *change) unwire(ctx context.Context, e *entity, key string, num int64) error {
+	return c.dropAll(ctx, e, key, func(a *attr) bool {
+		return a.number.Valid && a.number.Int64 == num && (a.sub.String == subConnection || a.sub.String == subOtherNum)
+	})
+}
+
+// disconnectOp frees a port and those that say that they are connected to it.
+func (c *change) disconnectOp(ctx context.Context, op *clusto.Op) error {
+	p, err := c.portOf(ctx, op.Name, op.Port, op.Num)
+	if err != nil {
+		return err
+	}
+	peers, err := c.peersOf(ctx, &p)
+	if err != nil {
+		return err
+	}
+	for _, to := range peers {
+		if to.of == nil {
+			continue
+		}
+		if err := c.unwirePeer(ctx, &p, to); err != nil {
+			return err
+		}
+	}
+	return c.unwire(ctx, p.of, p.key(), p.num)
+}
+
+// unwirePeer frees the other end of a connection.
+func (c *change) unwirePeer(ctx context.Context, p *port, to peer) error {
+	attrs, err := c.attrsOf(ctx, to.of, p.key())
+	if err != nil {
+		return err
+	}
+	for _, a := range slices.Clone(attrs) {
+		if a.sub.String != subConnection || a.rel.Int64 != p.of.id || !a.number.Valid {
+			continue
+		}
+		end := port{of: to.of, kind: p.kind, num: a.number.Int64}
+		back, err := c.peersOf(ctx, &end)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(back, func(q peer) bool { return q.of == p.of && (q.num == p.num || q.num == 0 && end.num == to.num) }) {
+			if err := c.unwire(ctx, to.of, p.key(), end.num); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
