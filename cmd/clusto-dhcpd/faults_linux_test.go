@@ -332,6 +332,9 @@ func TestRefusedSetUps(t *testing.T) {
 		"no address":     {[]string{"--interface", "bare0"}, "has no IPv4 address"},
 		"trailing slash": {[]string{"--interface", "bare0", "--api-url", "http://127.0.0.1:9996/"}, "ends in a slash"},
 		"unknown key":    {[]string{"--interface", "bare0", "--config", bad}, bad + ":2: dhcp.api_ulr: unknown key; did you mean \"api_url\"?"},
+		"folder to save": {[]string{"--interface", "bare0", "--cache-file", t.TempDir()}, "is a folder; name a file in it"},
+		"missing folder": {[]string{"--interface", "bare0", "--cache-file", t.TempDir() + "/new/"}, "is a folder; name a file in it"},
+		"device to save": {[]string{"--interface", "bare0", "--cache-file", "/dev/null"}, "/dev/null is no regular file"},
 		"unknown flag":   {[]string{"--interfaces", "bare0"}, "--interface"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -78,10 +78,13 @@ func (l links) SendOn(link *engine.Link, frame []byte) error {
 // ErrConfig is one of the set-up.
 func NewDHCPServer(cfg *DHCP, log *slog.Logger) (*DHCPServer, error) {
 	s := &DHCPServer{
-		cfg: cfg, log: log, links: links{}, fill: prefetch{wanted: make(chan struct{}, 1)},
+		cfg: cfg, log: log, links: links{}, fill: prefetch{wanted: make(chan struct{}, 1), whole: make(chan struct{}, 1)},
 		prep: dhcp.PrepareConfig{Lease: cfg.LeaseTime, IPMIOSPort: cfg.IPMIOSPort, Extra: cfg.Extra()},
 	}
 	s.warned.every = cfg.WarnInterval
+	if err := s.checkCacheFile(); err != nil {
+		return nil, err
+	}
 	if err := s.makeInventory(); err != nil {
 		return nil, err
 	}

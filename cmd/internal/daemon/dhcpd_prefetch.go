@@ -20,7 +20,8 @@ const (
 // prefetch is what is known of the inventory as a whole.
 type prefetch struct {
 	wanted chan struct{}
-	done   atomic.Bool // once, at least
+	whole  chan struct{} // a token after a complete walk
+	done   atomic.Bool   // once, at least
 	hosts  atomic.Int64
 	took   atomic.Int64 // nanoseconds, the last time
 	runs   atomic.Uint64
@@ -128,6 +129,10 @@ func (s *DHCPServer) loadAll(ctx context.Context) error {
 	s.fill.runs.Add(1)
 	s.fill.hosts.Store(int64(n))
 	s.fill.took.Store(int64(took))
+	select {
+	case s.fill.whole <- struct{}{}:
+	default: // they are about to be saved anyway
+	}
 	s.log.Info("all hosts are at hand", "hosts", n, "took", took.Round(time.Millisecond).String())
 	if n > s.cfg.CacheSize {
 		s.log.Warn("the inventory has more hosts than the cache holds; raise cache_size", "hosts", n, "cache_size", s.cfg.CacheSize)

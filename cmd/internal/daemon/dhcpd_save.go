@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/clusto/clusto-engine/clusto"
@@ -40,8 +41,8 @@ type savedHead struct {
 	Networks []netip.Prefix `json:"networks"`
 }
 
-// save keeps the known hosts at intervals, until ctx is over, and then once
-// more.
+// save keeps the known hosts after each complete walk and at intervals, also
+// during a walk that takes hours, until ctx is over, and then once more.
 func (s *DHCPServer) save(ctx context.Context) {
 	if s.cfg.CacheFile == "" {
 		return
@@ -54,6 +55,7 @@ func (s *DHCPServer) save(ctx context.Context) {
 		case <-ctx.Done():
 			over = true
 		case <-tick.C:
+		case <-s.fill.whole:
 		}
 		if now := s.changes(); now != last {
 			s.saveNow()
@@ -62,10 +64,9 @@ func (s *DHCPServer) save(ctx context.Context) {
 	}
 }
 
-// changes is another number whenever the cache may hold something else.
-func (s *DHCPServer) changes() uint64 {
-	c := s.hosts.Stats()
-	return c.Loads + s.fill.runs.Load()<<32
+// changes differ whenever the cache may hold something else.
+func (s *DHCPServer) changes() [3]uint64 {
+	return [3]uint64{s.hosts.Stats().Loads, s.fill.runs.Load(), uint64(s.fill.hosts.Load())}
 }
 
 func (s *DHCPServer) saveNow() {
@@ -80,13 +81,17 @@ func (s *DHCPServer) saveNow() {
 	s.log.Debug("the known hosts are saved", "file", s.cfg.CacheFile, "hosts", n, "took", time.Since(began).String())
 }
 
+// fresh is what comes between a file's name and a number while it is written.
+const fresh = ".new-"
+
 // writeHosts writes the whole file beside the old one and then puts it in its
 // place, so that there is always a whole one.
 func (s *DHCPServer) writeHosts(name string) (n int, err error) {
+	name = linked(name)
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return 0, fmt.Errorf("make a folder for the known hosts: %w", err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".new-*")
+	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+fresh+"*")
 	if err != nil {
 		return 0, fmt.Errorf("write the known hosts: %w", err)
 	}
@@ -102,6 +107,52 @@ func (s *DHCPServer) writeHosts(name string) (n int, err error) {
 		return 0, fmt.Errorf("write the known hosts to %s: %w", name, err)
 	}
 	return n, nil
+}
+
+// linked follows symbolic links to the file that they stand for, which need not
+// be there yet.
+func linked(name string) string {
+	const most = 40 // as the kernel has it
+	for range most {
+		to, err := os.Readlink(name)
+		switch {
+		case err != nil:
+			return name
+		case filepath.IsAbs(to):
+			name = to
+		default: // not cleaned: the folder may be a link too
+			name = filepath.Dir(name) + "/" + to
+		}
+	}
+	return name
+}
+
+// checkCacheFile refuses what is there and no file: saving would take its place.
+func (s *DHCPServer) checkCacheFile() error {
+	name := s.cfg.CacheFile
+	if name == "" {
+		return nil
+	}
+	st, err := os.Stat(name)
+	switch {
+	case strings.HasSuffix(name, "/") || err == nil && st.IsDir():
+		return fmt.Errorf("%w: cache_file %s is a folder; name a file in it, as in --cache-file %s", ErrConfig, name, filepath.Join(name, "clusto-dhcpd.hosts"))
+	case err == nil && !st.Mode().IsRegular():
+		return fmt.Errorf("%w: cache_file %s is no regular file; name one, or give an empty --cache-file to do without", ErrConfig, name)
+	}
+	return nil
+}
+
+// sweepFile removes what a save left that was killed.
+func (s *DHCPServer) sweepFile() {
+	name := linked(s.cfg.CacheFile)
+	files, _ := os.ReadDir(filepath.Dir(name)) // if it cannot be read, saving will say so
+	for _, f := range files {
+		number, ok := strings.CutPrefix(f.Name(), filepath.Base(name)+fresh)
+		if ok && f.Type().IsRegular() && number != "" && strings.Trim(number, "0123456789") == "" {
+			_ = os.Remove(filepath.Join(filepath.Dir(name), f.Name()))
+		}
+	}
 }
 
 func (s *DHCPServer) encodeHosts(f io.Writer) (n int, err error) {
@@ -142,6 +193,7 @@ func (s *DHCPServer) restore() {
 	if s.cfg.CacheFile == "" {
 		return
 	}
+	s.sweepFile()
 	head, n, err := s.readHosts(s.cfg.CacheFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

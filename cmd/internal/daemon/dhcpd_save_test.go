@@ -2,13 +2,16 @@ package daemon
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/clusto/clusto-engine/clusto"
@@ -18,15 +21,23 @@ import (
 // keeper is a server without interfaces: what saves and restores hosts.
 func keeper(t *testing.T, url, file string, log *bytes.Buffer) *DHCPServer {
 	t.Helper()
+	s := bareKeeper(t, url, file, log)
+	s.makeServer()
+	return s
+}
+
+// bareKeeper has no server, whose Lot takes time to make: enough where no host
+// will be taken.
+func bareKeeper(t *testing.T, url, file string, log *bytes.Buffer) *DHCPServer {
+	t.Helper()
 	s := &DHCPServer{
 		cfg: &DHCP{APIURL: url, CacheFile: file, CacheSize: 1000, MaxStale: time.Hour, WarnInterval: time.Hour},
-		log: slog.New(slog.NewTextHandler(log, nil)), fill: prefetch{wanted: make(chan struct{}, 1)},
+		log: slog.New(slog.NewTextHandler(log, nil)), fill: prefetch{wanted: make(chan struct{}, 1), whole: make(chan struct{}, 1)},
 	}
 	s.warned.every = time.Hour
 	if err := s.makeInventory(); err != nil {
 		t.Fatal(err)
 	}
-	s.makeServer()
 	return s
 }
 
@@ -92,7 +103,7 @@ func TestDamagedFileIsNotUsed(t *testing.T) {
 			t.Fatal(err)
 		}
 		log.Reset()
-		s := keeper(t, url, file, &log)
+		s := bareKeeper(t, url, file, &log)
 		s.restore()
 		if n := s.hosts.Stats().Values; n != 0 || strings.Count(log.String(), "are not used") != 1 {
 			t.Fatalf("%s: %d hosts taken\n%s", what, n, &log)
@@ -112,6 +123,88 @@ func TestDamagedFileIsNotUsed(t *testing.T) {
 	keeper(t, "http://a", file, &log).restore()
 	if log.Len() > 0 {
 		t.Errorf("the first start complains: %s", &log)
+	}
+}
+
+// TestLinkToTheFileIsKept: a save put a file in the place of a link.
+func TestLinkToTheFileIsKept(t *testing.T) {
+	dir := t.TempDir()
+	link, file := filepath.Join(dir, "link"), filepath.Join(dir, "disk", "hosts")
+	for name, to := range map[string]string{link: "other", filepath.Join(dir, "other"): filepath.Join("disk", "hosts")} {
+		if err := os.Symlink(to, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var log bytes.Buffer
+	s := keeper(t, "http://a", link, &log)
+	fillKeeper(s, 3)
+	for range 2 { // the first time there is no file yet
+		if _, err := s.writeHosts(link); err != nil {
+			t.Fatal(err)
+		}
+		if to, err := os.Readlink(link); err != nil || to != "other" {
+			t.Fatalf("the link leads to %q: %v", to, err)
+		}
+		if st, err := os.Lstat(file); err != nil || !st.Mode().IsRegular() {
+			t.Fatalf("no file: %v", err)
+		}
+	}
+}
+
+// TestLeftoversOfAKilledSave are removed at the next start, and nothing else is.
+func TestLeftoversOfAKilledSave(t *testing.T) {
+	dir := t.TempDir()
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(filepath.Join(dir, "hosts"), link); err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"hosts", "hosts.new-", "hosts.new-123", "hosts.new-77x", "others.new-1", "hosts.new-9"}
+	for _, n := range names {
+		if err := os.WriteFile(filepath.Join(dir, n), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var log bytes.Buffer
+	keeper(t, "http://a", link, &log).restore()
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 4 {
+		t.Errorf("left are %v: %v", left, err)
+	}
+	for _, f := range left {
+		if f.Name() == "hosts.new-123" || f.Name() == "hosts.new-9" {
+			t.Errorf("%s is still there", f.Name())
+		}
+	}
+}
+
+// TestHostsOfAWalkAreSaved: a crash lost all that a walk had brought, for up to
+// five minutes after its end, or since its beginning if nothing else was loaded.
+func TestHostsOfAWalkAreSaved(t *testing.T) {
+	for name, c := range map[string]struct {
+		walk  func(s *DHCPServer)
+		after time.Duration
+	}{
+		"complete":   {func(s *DHCPServer) { s.fill.runs.Add(1); s.fill.whole <- struct{}{} }, time.Millisecond},
+		"on its way": {func(s *DHCPServer) { s.fill.hosts.Add(1) }, saveEvery},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var log bytes.Buffer
+			file := filepath.Join(t.TempDir(), "hosts")
+			s := keeper(t, "http://a", file, &log)
+			ctx, stop := context.WithCancel(t.Context())
+			var saver sync.WaitGroup
+			saver.Go(func() { s.save(ctx) })
+			synctest.Wait()
+			fillKeeper(s, 3)
+			c.walk(s)
+			time.Sleep(c.after) // of the bubble
+			synctest.Wait()
+			if _, n, err := s.readHosts(file); err != nil {
+				t.Errorf("%s: %d hosts saved: %v", name, n, err)
+			}
+			stop()
+			saver.Wait()
+		})
 	}
 }
 
