@@ -39,7 +39,7 @@ func enter() error {
 func reexec(ours string) error {
 	runtime.LockOSThread() // Pdeathsig means the thread, not the process
 	sigs := make(chan os.Signal, 16)
-	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGQUIT} {
 		if !signal.Ignored(s) { // as under nohup
 			signal.Notify(sigs, s)
 		}

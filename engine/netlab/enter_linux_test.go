@@ -186,7 +186,7 @@ func waiting(t *testing.T, cmd *exec.Cmd) *bufio.Reader {
 }
 
 func TestSignalsReachTheCopy(t *testing.T) {
-	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGQUIT} {
 		cmd := again("wait")
 		r := waiting(t, cmd)
 		_ = cmd.Process.Signal(sig)
