@@ -4,8 +4,6 @@ import (
 	"crypto/sha256"
 	"net/http"
 	"strings"
-	"sync/atomic"
-	"time"
 )
 
 // denial is why a request is not let in.
@@ -50,7 +48,10 @@ func (s *server) authorize(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		s.denials.report(s, r)
+		if n, due := s.denials.add(); due {
+			s.Log.Warn("a request was refused for want of a token that is good for it; the next such line comes after a minute or more",
+				"from", r.RemoteAddr, "method", r.Method, "path", r.URL.Path, "refused", n)
+		}
 		if why.challenge != "" {
 			w.Header().Set("WWW-Authenticate", why.challenge)
 		}
@@ -100,22 +101,4 @@ func fromOtherSite(r *http.Request) bool {
 	as := *r
 	as.Method = http.MethodPost
 	return sameOrigin.Check(&as) != nil
-}
-
-// denials are counted, and reported once a minute.
-type denials struct {
-	count atomic.Uint64
-	said  atomic.Int64 // unix ns
-}
-
-const denialsEvery = time.Minute
-
-func (d *denials) report(s *server, r *http.Request) {
-	n := d.count.Add(1)
-	last, now := d.said.Load(), time.Now()
-	if now.Sub(time.Unix(0, last)) < denialsEvery || !d.said.CompareAndSwap(last, now.UnixNano()) {
-		return
-	}
-	s.Log.Warn("a request was refused for want of a token that is good for it; the next such line comes after a minute or more",
-		"from", r.RemoteAddr, "method", r.Method, "path", r.URL.Path, "refused", n)
 }

@@ -28,7 +28,9 @@ func (s *server) guard(next http.Handler) http.Handler {
 			}
 			s.logRequest(rec, r, id, began)
 		}()
-		next.ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), requestID{}, id)))
+		r = r.WithContext(context.WithValue(r.Context(), requestID{}, id))
+		guardBody(w, r)
+		next.ServeHTTP(rec, r)
 	})
 }
 
@@ -72,6 +74,7 @@ type recorder struct {
 	bytes  int64
 	by     string // name of the token
 	write  bool   // it may have changed something, and by says who did
+	time   writeTime
 }
 
 // begin is called with the status of every piece of an answer.
@@ -81,7 +84,7 @@ func (r *recorder) begin(status int) {
 	}
 	r.status = status
 	// Not every writer has deadlines; those that lack them need none.
-	_ = http.NewResponseController(r.ResponseWriter).SetWriteDeadline(time.Now().Add(chunkTimeout))
+	_ = r.SetWriteDeadline(time.Now().Add(chunkTimeout))
 }
 
 func (r *recorder) WriteHeader(status int) {

@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/clusto/clusto-engine/clusto"
 )
 
@@ -48,6 +50,13 @@ type Config struct {
 	// Tokens gives the tokens that are good at this moment. Nil lets everybody
 	// do everything.
 	Tokens func() *Tokens
+
+	// Limits bound what is under way at once.
+	Limits Limits
+
+	// Ending is over when the server is about to end: streams and feeds, which
+	// others would wait for, are ended then. Nil never is.
+	Ending context.Context
 }
 
 func (c Config) withDefaults() Config {
@@ -60,6 +69,10 @@ func (c Config) withDefaults() Config {
 	if c.MaxBody == 0 {
 		c.MaxBody = 256 << 20
 	}
+	if c.Ending == nil {
+		c.Ending = context.Background()
+	}
+	c.Limits = c.Limits.withDefaults()
 	return c
 }
 
@@ -68,7 +81,9 @@ type server struct {
 	Config
 	boot     string // begins every request id
 	requests atomic.Uint64
-	denials  denials
+	pings    singleflight.Group
+	denials  tally // requests without a token that is good for them
+	overload tally // requests without a place
 }
 
 // New makes the handler. Give it to NewServer, or to a server with timeouts of
@@ -80,7 +95,10 @@ func New(c Config) http.Handler {
 
 // routes registers all calls.
 func (s *server) routes() *router {
-	mux := &router{mux: http.NewServeMux()}
+	limits := s.Limits.limits()
+	mux := &router{mux: http.NewServeMux(), limited: func(pattern string, fn http.HandlerFunc) http.HandlerFunc {
+		return s.limited(limits(pattern), fn)
+	}}
 	s.routeV2(mux)
 	s.routeQuery(mux)
 	s.routeEntities(mux)
@@ -89,14 +107,16 @@ func (s *server) routes() *router {
 
 // NewServer gives an HTTP server for the handler with limits that a slow or
 // broken client cannot hold it by. There is no write timeout: a stream of all
-// hosts takes as long as its reader; each chunk of it has a deadline instead.
+// hosts takes as long as its reader; each chunk of it has a deadline instead,
+// and each body (guard_time.go).
 func NewServer(h http.Handler, log *slog.Logger) *http.Server {
 	s := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       5 * time.Minute, // a whole batch
+		ReadTimeout:       batchTime,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 128},
 	}
 	if log != nil {
 		s.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn)
@@ -113,15 +133,16 @@ func status(err error) int {
 		return http.StatusConflict
 	case errors.Is(err, clusto.ErrInvalid):
 		return http.StatusBadRequest
-	case errors.Is(err, clusto.ErrUnavailable):
+	case errors.Is(err, clusto.ErrUnavailable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError
 }
 
-// logFailure logs errors that are the server's own fault.
+// logFailure logs errors that are the server's own fault: not that of a client
+// who has gone, or of one who stops the server.
 func (s *server) logFailure(r *http.Request, status int, err error) {
-	if status >= 500 && r.Context().Err() == nil {
+	if cause := context.Cause(r.Context()); status >= 500 && (cause == nil || errors.Is(cause, errTooLong)) {
 		s.Log.Error("request failed", "id", r.Context().Value(requestID{}), "method", r.Method, "path", r.URL.Path, "err", err)
 	}
 }

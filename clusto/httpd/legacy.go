@@ -105,6 +105,7 @@ var errUnimplemented = errors.New("this call of the original API is not availabl
 // legacyFail answers as the original does: "404 Not Found", a line with the
 // reason, as text.
 func (s *server) legacyFail(w http.ResponseWriter, r *http.Request, err error) {
+	err = because(r, err)
 	st := status(err)
 	var to *moved
 	if errors.As(err, &to) {

@@ -135,15 +135,6 @@ func (s *server) getVersion(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, r, http.StatusOK, version{"clusto-httpd", s.Version, 2})
 }
 
-// getReady is getVersion once the database has answered.
-func (s *server) getReady(w http.ResponseWriter, r *http.Request) {
-	if err := s.Store.Ping(r.Context()); err != nil {
-		s.failErr(w, r, err)
-		return
-	}
-	s.getVersion(w, r)
-}
-
 // answer writes a JSON value.
 func (s *server) answer(w http.ResponseWriter, r *http.Request, status int, v any) {
 	b, err := json.Marshal(v)
@@ -170,6 +161,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, status int, msg st
 }
 
 func (s *server) failErr(w http.ResponseWriter, r *http.Request, err error) {
+	err = because(r, err)
 	st := status(err)
 	s.logFailure(r, st, err)
 	p := problem{Error: err.Error(), NotFound: st == http.StatusNotFound}
@@ -209,7 +201,7 @@ func (s *server) streamLines(w http.ResponseWriter, r *http.Request, all func(li
 		return
 	case err != nil:
 		s.logFailure(r, http.StatusInternalServerError, err)
-		_ = out.line(problem{Error: err.Error()})
+		_ = out.line(problem{Error: because(r, err).Error()})
 	default:
 		_ = out.line(struct {
 			End   bool `json:"end"`
