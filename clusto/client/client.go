@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,6 +30,9 @@ type Config struct {
 	MaxBody int64         // bytes of one answer, or of one line of a stream; 1 MiB
 	Agent   string        // User-Agent; "clusto-engine"
 	Conns   int           // connections kept open; 64
+
+	Token  func() string // gives the bearer token of each request, "" for none; nil: none
+	CAFile string        // PEM: who vouches for an https server, and nobody else; "": the system's
 
 	BatchTimeout time.Duration // of Apply; 5 min, as long as clusto-httpd reads
 	StreamPause  time.Duration // how long a stream may stand still; 30 s
@@ -77,15 +81,21 @@ func New(cfg Config) (*Client, error) {
 		return nil, fmt.Errorf("API URL %q ends with a slash: write %q: %w", cfg.URL, strings.TrimRight(cfg.URL, "/"), clusto.ErrInvalid)
 	}
 	cfg = cfg.withDefaults()
+	trust, err := Trust(cfg.CAFile)
+	if err != nil {
+		return nil, err
+	}
 	return &Client{cfg: cfg, http: &http.Client{
-		Transport:     transport(cfg),
+		Transport: transport(cfg, trust),
+		// Nobody else gets the token, nor has an answer.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
 }
 
-func transport(cfg Config) *http.Transport {
+func transport(cfg Config, trust *tls.Config) *http.Transport {
 	dialer := net.Dialer{Timeout: cfg.Timeout}
 	return &http.Transport{
+		TLSClientConfig: trust, TLSHandshakeTimeout: cfg.Timeout,
 		DialContext: dialer.DialContext, MaxIdleConns: cfg.Conns, MaxIdleConnsPerHost: cfg.Conns,
 		IdleConnTimeout: time.Minute, DisableCompression: true,
 		ReadBufferSize: 32 << 10, DisableKeepAlives: cfg.oneShot,
@@ -218,6 +228,7 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) (*htt
 		return nil, fmt.Errorf("ask %s%s: %w", c.cfg.URL, path, err)
 	}
 	req.Header.Set("User-Agent", c.cfg.Agent)
+	c.authorize(req)
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
@@ -270,9 +281,15 @@ func (c *Client) refusal(path string, resp *http.Response) error {
 	}
 	notFound := resp.StatusCode == http.StatusNotFound
 	if err != nil || json.Unmarshal(body, &p) != nil || p.Error == "" || notFound != p.NotFound {
+		if denied(resp) {
+			return fmt.Errorf("ask %s%s: it answers %s; check the token, and the API URL: %w", c.cfg.URL, path, resp.Status, ErrDenied)
+		}
 		return fmt.Errorf("ask %s%s: it answers %s, not as clusto-httpd does; check the API URL: %w", c.cfg.URL, path, resp.Status, clusto.ErrUnavailable)
 	}
 	kind := clusto.ErrUnavailable
+	if denied(resp) {
+		kind = ErrDenied
+	}
 	switch resp.StatusCode {
 	case http.StatusNotFound:
 		kind = clusto.ErrNotFound

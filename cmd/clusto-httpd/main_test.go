@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -56,6 +57,7 @@ func run(t *testing.T, env []string, args ...string) (stdout, stderr string, cod
 type running struct {
 	cmd   *exec.Cmd
 	addr  string
+	early string        // what it said until it listened
 	ended chan struct{} // closed once log is complete
 	log   bytes.Buffer  // what it said after it listened
 }
@@ -63,7 +65,16 @@ type running struct {
 // start runs the program until it listens.
 func start(t *testing.T, env []string, args ...string) *running {
 	t.Helper()
-	d := &running{cmd: command(t, env, append(args, "--listen", "127.0.0.1:0")...), ended: make(chan struct{})}
+	if !slices.Contains(args, "--listen") {
+		args = append(args, "--listen", "127.0.0.1:0")
+	}
+	return begin(t, command(t, env, args...))
+}
+
+// begin runs a command until it listens.
+func begin(t *testing.T, cmd *exec.Cmd) *running {
+	t.Helper()
+	d := &running{cmd: cmd, ended: make(chan struct{})}
 	stderr, err := d.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -77,6 +88,7 @@ func start(t *testing.T, env []string, args ...string) *running {
 		if err := json.Unmarshal(in.Bytes(), &line); err != nil {
 			t.Errorf("a log that is no terminal gets no JSON: %s", in.Text())
 		}
+		d.early += in.Text() + "\n"
 		if line.Msg == "listening" {
 			d.addr = line.Address
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/clusto/clusto-engine/clusto"
 	"github.com/clusto/clusto-engine/clusto/client"
 	"github.com/clusto/clusto-engine/clusto/store"
+	"github.com/clusto/clusto-engine/cmd/internal/daemon"
 )
 
 const defaultAPI = "http://127.0.0.1:9996"
@@ -26,6 +27,8 @@ type inventory interface {
 type choice struct {
 	DB     *string `name:"db" xor:"inventory" placeholder:"DSN" help:"Use this database itself: FILE, sqlite:////FILE or postgresql://USER@HOST/NAME."`
 	APIURL *string `name:"api-url" xor:"inventory" placeholder:"URL" help:"Ask the clusto-httpd here (http://127.0.0.1:9996)."`
+
+	daemon.APIAccess `embed:""`
 }
 
 // String names the inventory in messages, without a password.
@@ -50,7 +53,11 @@ func (c *choice) url() string {
 // altered. Call done when through with it.
 func (c *choice) open(ctx context.Context, readOnly bool) (inv inventory, done func(), err error) {
 	if c.DB == nil {
-		cl, err := client.New(client.Config{URL: c.url(), Agent: "clusto"})
+		cfg := client.Config{URL: c.url(), Agent: "clusto"}
+		if err := c.AddTo(&cfg, nil); err != nil {
+			return nil, nil, fmt.Errorf("%w: %w", err, clusto.ErrInvalid)
+		}
+		cl, err := client.New(cfg)
 		if err != nil {
 			return nil, nil, fmt.Errorf("--api-url: %w", err)
 		}
@@ -93,6 +100,8 @@ func (c *choice) advise(err error) error {
 	switch {
 	case !errors.Is(err, clusto.ErrUnavailable) || errors.Is(err, context.Canceled):
 		return err
+	case errors.Is(err, client.ErrDenied):
+		return fmt.Errorf("%w; give --api-token-file, or set CLUSTO_TOKEN_FILE", err)
 	case c.DB == nil:
 		return fmt.Errorf("%w; start clusto-httpd there, or give --api-url or --db", err)
 	}

@@ -37,7 +37,7 @@ func (f *upFlags) Validate() error {
 
 func upMain(args []string) int {
 	var flags upFlags
-	program := daemon.Program{Name: "clusto up", About: upAbout, Section: "dhcp", Without: []string{"api-url", "cache-file"}}
+	program := daemon.Program{Name: "clusto up", About: upAbout, Section: "dhcp", Without: []string{"api-url", "api-token-file", "api-ca-file", "cache-file"}}
 	if err := daemon.ParseFlags(program, args, &flags); err != nil {
 		return daemon.ExitCode("clusto up", err)
 	}
@@ -59,7 +59,7 @@ func upMain(args []string) int {
 func (f *upFlags) run(ctx context.Context, s *site.Site, log *slog.Logger) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	f.CacheFile = "" // the inventory is here itself
+	f.CacheFile, f.APIAccess = "", daemon.APIAccess{} // the inventory is here itself
 	cfg := daemon.HTTPD{DB: f.DB, Listen: f.Listen, Common: f.Common}
 	if cfg.DB == "" {
 		cfg.DB = ":memory:"

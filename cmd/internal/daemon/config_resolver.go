@@ -211,7 +211,21 @@ func (r *resolver) place(f *kong.Flag, key string, err error) string {
 	if f.Tag.Get("from") != "" && r.dsn.from != "" {
 		return r.dsn.from
 	}
+	if env := fromEnv(f); env != "" {
+		return env
+	}
 	return fmt.Sprintf("--%s (%s.%s in services.conf)", f.Name, r.section, key)
+}
+
+// fromEnv names the environment variable that sets a flag, where nothing else
+// does; "" if none does.
+func fromEnv(f *kong.Flag) string {
+	for _, env := range f.Envs {
+		if _, ok := os.LookupEnv(env); ok {
+			return "$" + env
+		}
+	}
+	return ""
 }
 
 // fromArgs gives the flags that the command line set.
@@ -242,6 +256,8 @@ func (r *resolver) print(w io.Writer, ctx *kong.Context) {
 			from = fmt.Sprintf("%s:%d", r.conf.path, r.conf.values[key].line)
 		case f.Tag.Get("from") != "" && r.dsn.from != "":
 			from = r.dsn.from
+		case fromEnv(f) != "":
+			from = fromEnv(f)
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\n", key, password.ReplaceAllString(showFlag(f), "${1}***@"), from)
 	}

@@ -90,6 +90,8 @@ func TestCheckConfig(t *testing.T) {
 	want := strings.TrimPrefix(`
 interfaces           ["eth9"]                                          --interface
 api_url              "http://10.0.0.1:9996"                            services.conf:4
+api_token_file       ""                                                default
+api_ca_file          ""                                                default
 server_id            "10.0.0.2"                                        services.conf:8
 workers              2                                                 --workers
 metrics              ""                                                default
@@ -143,9 +145,9 @@ func TestErrors(t *testing.T) {
 		{"section twice", "{\"dhcp\": {},\n\"dhcp\": {}}", "", `prog: services.conf:2: section "dhcp" is there twice; make them one`},
 		{"section misspelt", "{\n\"dchp\": {}}", "", `prog: services.conf:2: section "dchp": did you mean "dhcp"? There is no such section`},
 		{"unknown key", in(`"api_rul": "http://a"`), "", `prog: services.conf:3: dhcp.api_rul: unknown key; did you mean "api_url"?`},
-		{"unknown key like none", in(`"colour": "http://a"`), "", `prog: services.conf:3: dhcp.colour: unknown key; known are interfaces, api_url, server_id, workers, metrics, lease_time, extra_options, nak_pxe, update_ipmi, ipmi_vendor_classes, ipmi_osport, cache_size, cache_file, cache_ttl, negative_ttl, max_stale, warn_interval, log_format, log_level`},
+		{"unknown key like none", in(`"colour": "http://a"`), "", `prog: services.conf:3: dhcp.colour: unknown key; known are interfaces, api_url, api_token_file, api_ca_file, server_id, workers, metrics, lease_time, extra_options, nak_pxe, update_ipmi, ipmi_vendor_classes, ipmi_osport, cache_size, cache_file, cache_ttl, negative_ttl, max_stale, warn_interval, log_format, log_level`},
 		{"key twice", in("\"workers\": 1,\n\"workers\": 2"), "", `prog: services.conf:4: dhcp.workers is there twice, first on line 3; keep one of them`},
-		{"flag only", in(`"check_config": true`), "", `prog: services.conf:3: dhcp.check_config: unknown key; known are interfaces, api_url, server_id, workers, metrics, lease_time, extra_options, nak_pxe, update_ipmi, ipmi_vendor_classes, ipmi_osport, cache_size, cache_file, cache_ttl, negative_ttl, max_stale, warn_interval, log_format, log_level`},
+		{"flag only", in(`"check_config": true`), "", `prog: services.conf:3: dhcp.check_config: unknown key; known are interfaces, api_url, api_token_file, api_ca_file, server_id, workers, metrics, lease_time, extra_options, nak_pxe, update_ipmi, ipmi_vendor_classes, ipmi_osport, cache_size, cache_file, cache_ttl, negative_ttl, max_stale, warn_interval, log_format, log_level`},
 		{"number", in(`"workers": "x"`), "", `prog: services.conf:3: dhcp.workers: want a number, got "x"; write a whole number without quotes`},
 		{"whole number", in(`"workers": 1.5`), "", `prog: services.conf:3: dhcp.workers: want a number, got 1.5; write a whole number without quotes`},
 		{"negative lease", in(`"lease_time": -1`), "", `prog: services.conf:3: dhcp.lease_time: want a number from 0 to 4294967295, got -1`},

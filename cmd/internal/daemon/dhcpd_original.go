@@ -14,6 +14,9 @@ import (
 // finds out by itself.
 func (s *DHCPServer) newClient() (*client.Auto, error) {
 	cfg := client.Config{URL: s.cfg.APIURL, Agent: "clusto-dhcpd/" + version()}
+	if err := s.cfg.AddTo(&cfg, s.log); err != nil {
+		return nil, err
+	}
 	cfg.Memory = func(read func(context.Context, string) (*client.Record, error)) (client.Memory, error) {
 		return newAttributes(s.cfg.CacheTTL, read)
 	}

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"golang.org/x/net/netutil"
 
 	"github.com/clusto/clusto-engine/clusto/httpd"
 	"github.com/clusto/clusto-engine/clusto/store"
@@ -41,8 +44,13 @@ func HTTPDMain(args []string) int {
 // ServeHTTPD opens the database and serves it until ctx is over and the requests
 // in flight have ended, which takes five seconds at most. listening, if not nil,
 // is called once with the address that is served: the one to know when cfg says
-// port 0. An error that wraps ErrConfig is one of the set-up.
+// port 0. SIGHUP has tokens and certificate read again. An error that wraps
+// ErrConfig is one of the set-up.
 func ServeHTTPD(ctx context.Context, cfg HTTPD, log *slog.Logger, listening func(addr string)) error {
+	a, err := openAccess(&cfg, log)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
 	s, err := store.Open(ctx, cfg.DB, log)
 	if ctx.Err() != nil && err != nil {
 		return nil // told to end before it began
@@ -58,18 +66,69 @@ func ServeHTTPD(ctx context.Context, cfg HTTPD, log *slog.Logger, listening func
 	if err != nil {
 		return fmt.Errorf("%w: listen on %s: %w", ErrConfig, cfg.Listen, explainListen(cfg.Listen, "--listen", err))
 	}
-	log.Info("listening", "address", l.Addr().String())
+	defer a.reloadOnHangUp()()
+	a.warnExposed(l.Addr(), log)
+	most := connections(cfg.MaxConnections, log)
+	log.Info("listening", "address", l.Addr().String(), "tokens", a.tokens != nil, "tls", a.cert != nil)
 	if listening != nil {
 		listening(l.Addr().String())
 	}
-	h := httpd.New(httpd.Config{Store: s, Log: log, Version: version()})
-	return serveUntil(ctx, httpd.NewServer(h, log), l, log)
+	srv := httpd.NewServer(httpd.New(httpd.Config{
+		Store: s, Log: log, Version: version(), MaxBody: int64(cfg.MaxBody) << 20,
+		Tokens: a.who(), Limits: cfg.limits(), Ending: ctx,
+	}), log)
+	srv.TLSConfig = a.tls()
+	return serveUntil(ctx, srv, netutil.LimitListener(l, most), log)
+}
+
+// reloadOnHangUp reads tokens and certificate again at SIGHUP, until stop.
+func (a *access) reloadOnHangUp() (stop func()) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-hup:
+				a.reload()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(hup)
+		close(done)
+	}
+}
+
+// filesBeside is how many files the program may have open beside connections.
+const filesBeside = 64
+
+// connections is how many connections may be open: no more than the files that
+// the kernel allows.
+func connections(want int, log *slog.Logger) int {
+	want = cmp.Or(want, 1024)
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur >= uint64(want+filesBeside) {
+		return want
+	}
+	most := max(1, int(limit.Cur)-filesBeside)
+	log.Warn("the kernel allows fewer open files than max_connections needs: raise ulimit -n (systemd: LimitNOFILE), or lower max_connections",
+		"files", limit.Cur, "max_connections", want, "used", most)
+	return most
 }
 
 // serveUntil serves until ctx is over, and then lets requests end.
 func serveUntil(ctx context.Context, srv *http.Server, l net.Listener, log *slog.Logger) error {
 	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(l) }()
+	go func() {
+		if srv.TLSConfig != nil {
+			failed <- srv.ServeTLS(l, "", "")
+			return
+		}
+		failed <- srv.Serve(l)
+	}()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve HTTP on %s: %w", l.Addr(), err)

@@ -29,9 +29,10 @@ type Common struct {
 type DHCP struct {
 	Interface []string `key:"interfaces" short:"i" sep:"none" placeholder:"NAME" help:"Answer on this interface. May be given several times."`
 	APIURL    string   `name:"api-url" default:"http://127.0.0.1:9996" placeholder:"URL" help:"Where clusto-httpd is, without a slash at the end (${default})."`
-	ServerID  string   `name:"server-id" placeholder:"ADDRESS" help:"Server identifier (option 54), for replicas to share. Unset: the interface's address."`
-	Workers   int      `default:"0" placeholder:"N" help:"Workers for each interface, 1 to 64; 0 is one for two CPUs."`
-	Metrics   string   `placeholder:"HOST:PORT" help:"Serve metrics and health over HTTP here. Unset: do not."`
+	APIAccess `embed:""`
+	ServerID  string `name:"server-id" placeholder:"ADDRESS" help:"Server identifier (option 54), for replicas to share. Unset: the interface's address."`
+	Workers   int    `default:"0" placeholder:"N" help:"Workers for each interface, 1 to 64; 0 is one for two CPUs."`
+	Metrics   string `placeholder:"HOST:PORT" help:"Serve metrics and health over HTTP here. Unset: do not."`
 
 	LeaseTime    uint32         `default:"3600" placeholder:"SECONDS" help:"Lease time where no attribute sets one (${default})."`
 	ExtraOptions map[int]string `placeholder:"CODE=NAME" help:"More names for option codes, for attributes to use."`
@@ -56,7 +57,18 @@ type DHCP struct {
 type HTTPD struct {
 	DB          string `name:"db" from:"clusto.conf" placeholder:"DSN" help:"The database. Unset: $$CLUSTODSN, else [clusto] dsn of $$CLUSTOCONFIG or /etc/clusto/clusto.conf."`
 	Listen      string `default:"127.0.0.1:9996" placeholder:"HOST:PORT" help:"Where to serve HTTP (${default})."`
+	TokenFile   string `placeholder:"FILE" help:"Ask for a token. FILE has lines \"read TOKEN NAME\" and \"write TOKEN NAME\". Unset: everybody may do everything."`
+	TLSCert     string `name:"tls-cert" placeholder:"FILE" help:"Speak TLS with the certificate in FILE (PEM). Unset: plain HTTP."`
+	TLSKey      string `name:"tls-key" placeholder:"FILE" help:"The certificate's key."`
 	ReadOnlyGet bool   `negatable:"" help:"Refuse changes by GET, by which the original took them. No call makes any yet."`
+
+	MaxConnections int           `default:"1024" placeholder:"N" help:"Connections at once (${default})."`
+	MaxRequests    int           `default:"512" placeholder:"N" help:"Requests at once, but for those below (${default})."`
+	MaxStreams     int           `default:"8" placeholder:"N" help:"Streams of all hosts at once (${default})."`
+	MaxFeeds       int           `default:"256" placeholder:"N" help:"Feeds of changes at once, one for each DHCP server (${default})."`
+	MaxBatches     int           `default:"16" placeholder:"N" help:"Batches of changes at once, which are applied one by one (${default})."`
+	MaxBody        int           `default:"256" placeholder:"MIB" help:"Size of a batch, in MiB (${default})."`
+	RequestTimeout time.Duration `default:"30s" placeholder:"TIME" help:"How long a request may take that is no stream, feed or batch (${default})."`
 
 	Common `embed:""`
 }
@@ -199,17 +211,6 @@ func (d *DHCP) Extra() map[string]byte {
 		out[name] = byte(code)
 	}
 	return out
-}
-
-// Validate checks the settings. The error is a *FieldError.
-func (h *HTTPD) Validate() error {
-	if h.DB == "" && !h.CheckConfig {
-		return bad("db", "no database; give --db, as in --db sqlite:////var/lib/clusto/clusto.db, or write [clusto] dsn into %s", clustoConf)
-	}
-	if err := checkListen("listen", h.Listen); err != nil {
-		return err
-	}
-	return h.validate()
 }
 
 func checkListen(key, addr string) error {
