@@ -39,6 +39,10 @@ const (
 	waitLong  = 10 * time.Second
 )
 
+// exports is how many GET /v2/objects are under way at once. Each holds one of
+// the database's few connections for as long as its client reads.
+const exports = 2
+
 // batchTime is how long a batch may take, from its first byte to its answer.
 const batchTime = 5 * time.Minute
 
@@ -66,6 +70,7 @@ func (l Limits) limits() func(pattern string) *limit {
 		"GET /v2/version":      nil,
 		"GET /v2/openapi.json": nil,
 		"GET /v2/hosts":        {what: "streams of all hosts", gate: newGate(l.Streams), wait: waitLong, ends: true},
+		"GET /v2/objects":      {what: "exports", gate: newGate(exports), wait: waitLong, ends: true},
 		"GET /v2/changes":      {what: "feeds of changes", gate: newGate(l.Feeds), wait: waitShort, ends: true},
 		"POST /v2/batch":       {what: "batches", gate: newGate(l.Batches), wait: waitLong, time: batchTime, batch: true},
 	}

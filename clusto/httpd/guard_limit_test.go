@@ -60,6 +60,11 @@ func (h *hanging) Hosts(ctx context.Context, fn func(*clusto.Host) error) error 
 	return nil
 }
 
+func (h *hanging) Objects(ctx context.Context, _ func(*clusto.Object) error) error {
+	_, err := h.Host(ctx, clusto.MAC{})
+	return err
+}
+
 func (h *hanging) Ping(ctx context.Context) error {
 	h.pings.Add(1)
 	_, err := h.Host(ctx, clusto.MAC{})
@@ -122,6 +127,7 @@ func TestAllPlacesTaken(t *testing.T) {
 		{"requests", "GET", aHost, "", time.Second},
 		{"legacy requests", "GET", "/query/get_ip_manager?ip=10.0.0.1", "", time.Second},
 		{"streams", "GET", "/v2/hosts", "", 10 * time.Second},
+		{"exports", "GET", "/v2/objects", "", 10 * time.Second},
 		{"batches", "POST", "/v2/batch", `{"ops":[]}`, 10 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -152,7 +158,7 @@ func TestAllPlacesTaken(t *testing.T) {
 				if n := strings.Count(log.String(), "turned away"); n != 1 {
 					t.Errorf("%d lines:\n%s", n, log.String())
 				}
-				if tt.name == "streams" {
+				if tt.wait == 10*time.Second && tt.method == "GET" {
 					return
 				}
 				// All have left: there is room again.
