@@ -49,7 +49,7 @@ func itemsOf(k kind, v clusto.Value) ([]string, error) {
 		return jsonItems(v.Str)
 	case k.list():
 		return strings.FieldsFunc(v.Text(), func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\t' }), nil
-	case k == kindText || k == kindOpaque || k == kindServer:
+	case k == kindText || k == kindOpaque || k == kindAny || k == kindServer:
 		return []string{v.Text()}, nil
 	}
 	return []string{strings.TrimSpace(v.Text())}, nil
@@ -136,6 +136,8 @@ func appendItem(out []byte, k kind, s string) ([]byte, error) {
 		return append(out, s...), nil
 	case kindOpaque:
 		return appendOpaque(out, s)
+	case kindAny:
+		return appendAny(out, s)
 	case kindAddr, kindAddrs, kindAddrPairs:
 		return appendAddr(out, s)
 	case kindUint8, kindUint8s:
@@ -197,21 +199,27 @@ func appendFlag(out []byte, s string) ([]byte, error) {
 	return nil, fmt.Errorf("want 1 or 0, got %.40q", s)
 }
 
-// appendOpaque takes "0x0102" and "01:02" as bytes and anything else as text.
-func appendOpaque(out []byte, s string) ([]byte, error) {
-	if digits, ok := strings.CutPrefix(strings.ToLower(s), "0x"); ok {
-		b, err := hex.DecodeString(digits)
-		if err != nil {
-			return nil, fmt.Errorf("want pairs of hex digits after 0x, got %.40q", s)
-		}
-		return append(out, b...), nil
+// appendAny takes "0x0102" as bytes and anything else as text.
+func appendAny(out []byte, s string) ([]byte, error) {
+	digits, ok := strings.CutPrefix(strings.ToLower(s), "0x")
+	if !ok {
+		return append(out, s...), nil
 	}
+	b, err := hex.DecodeString(digits)
+	if err != nil {
+		return nil, fmt.Errorf("want pairs of hex digits after 0x, got %.40q", s)
+	}
+	return append(out, b...), nil
+}
+
+// appendOpaque takes "01:02" as bytes too.
+func appendOpaque(out []byte, s string) ([]byte, error) {
 	if pairs := strings.Split(s, ":"); len(pairs) > 1 {
 		if b, err := hex.DecodeString(strings.Join(pairs, "")); err == nil && len(b) == len(pairs) {
 			return append(out, b...), nil
 		}
 	}
-	return append(out, s...), nil
+	return appendAny(out, s)
 }
 
 // appendRoutes encodes pairs of prefix and gateway (RFC 3442): "10.0.0.0/8",

@@ -8,6 +8,7 @@ type kind uint8
 const (
 	kindText      kind = iota // text as it stands
 	kindOpaque                // hex as 0x0102 or 01:02, else text as it stands
+	kindAny                   // hex as 0x0102, else text as it stands
 	kindAddr                  // one IPv4 address
 	kindAddrs                 // IPv4 addresses
 	kindAddrPairs             // pairs of IPv4 addresses
@@ -97,6 +98,23 @@ var optionCodes = map[string]byte{
 	"pxelinux_reboot_time": 211, "option-6rd": 212, "v4-access-domain": 213,
 	"pad": 0, "end": 255,
 }
+
+// kindOf gives the encoding of a code: of one that only extra_options name,
+// nobody knows more than its value shows.
+func kindOf(code byte) kind {
+	if !named[code] {
+		return kindAny
+	}
+	return optionKinds[code]
+}
+
+// named are the codes that optionCodes has a name for.
+var named = func() (is [256]bool) {
+	for _, code := range optionCodes {
+		is[code] = true
+	}
+	return is
+}()
 
 // refused holds the codes that no attribute may set, with the reason.
 var refused = map[byte]string{

@@ -127,7 +127,7 @@ func (b *builder) attribute(name string, attrs []clusto.Attr) {
 		b.warn(at, name, "option %d is the same for all clients of a host: leave out -%s", code, by)
 		return
 	}
-	val, err := encode(optionKinds[code], attrs)
+	val, err := encode(kindOf(code), attrs)
 	if err != nil {
 		b.warn(at, name, "option %d left out: %v", code, err)
 		return

@@ -172,6 +172,35 @@ func TestExtraOptions(t *testing.T) {
 	}
 }
 
+// TestExtraOptionInHex: iPXE is told not to wait for other DHCP servers by bytes,
+// under a code that has no name; they went out as text.
+func TestExtraOptionInHex(t *testing.T) {
+	extra := PrepareConfig{Extra: map[string]byte{"ipxe": 175, "text": 224, "file": 209}}
+	for _, c := range []struct {
+		name  string
+		value any
+		code  byte
+		want  string
+	}{
+		{"ipxe", "0xb00101", 175, "\xb0\x01\x01"},
+		{"ipxe", "0XB00101", 175, "\xb0\x01\x01"},
+		{"text", "10:30", 224, "10:30"},
+		{"text", 7, 224, "7"},
+		{"file", "0xb00101", 209, "0xb00101"}, // a code whose encoding is known
+	} {
+		p, warnings := Prepare(testHost(attr(c.name, c.value)), extra)
+		if got := string(p.option(c.code)); len(warnings) > 0 || got != c.want {
+			t.Errorf("%s = %v: %q, %v; want %q", c.name, c.value, got, warnings, c.want)
+		}
+	}
+	for _, odd := range []string{"0xb", "0xhello", "0x"} {
+		p, warnings := Prepare(testHost(attr("ipxe", odd)), extra)
+		if len(warnings) != 1 || p.option(175) != nil || p.Verdict != engine.Reply {
+			t.Errorf("%q: % x, %v; want one warning", odd, p.option(175), warnings)
+		}
+	}
+}
+
 func TestTimes(t *testing.T) {
 	for _, c := range []struct {
 		lease, t1, t2 any // attributes, nil for none
