@@ -175,8 +175,8 @@ func TestHostsThatAreNotAnswered(t *testing.T) {
 	}
 }
 
-// TestNetworkOfTheRequest: link selection before subnet selection before
-// giaddr before ciaddr before the interface or its VLAN.
+// TestNetworkOfTheRequest: link selection (RFC 3527) before subnet selection
+// (RFC 3011) before giaddr before ciaddr before the interface or its VLAN.
 func TestNetworkOfTheRequest(t *testing.T) {
 	site := Site{Networks: []netip.Prefix{net42.Prefix, net43.Prefix}}
 	p := prepared(t, testHost())
@@ -194,8 +194,8 @@ func TestNetworkOfTheRequest(t *testing.T) {
 		{"priority tag", ask{typ: discover, tags: vlan(5 << 13)}, "10.42.0.11"},
 		{"giaddr", ask{typ: discover, giaddr: "10.43.0.1", dst: "10.42.0.5"}, "10.43.0.11"},
 		{"giaddr of no network of the host", ask{typ: discover, giaddr: "10.44.0.1", dst: "10.42.0.5"}, ""},
-		{"subnet selection over giaddr", ask{typ: discover, giaddr: "10.44.0.1", dst: "10.42.0.5", opts: subnet43}, "10.43.0.11"},
-		{"link selection over all", ask{typ: discover, giaddr: "10.44.0.1", dst: "10.42.0.5", opts: append(bytes.Clone(subnet43), link42...)}, "10.42.0.11"},
+		{"subnet selection over giaddr, RFC 3011", ask{typ: discover, giaddr: "10.44.0.1", dst: "10.42.0.5", opts: subnet43}, "10.43.0.11"},
+		{"link selection over all, RFC 3527", ask{typ: discover, giaddr: "10.44.0.1", dst: "10.42.0.5", opts: append(bytes.Clone(subnet43), link42...)}, "10.42.0.11"},
 	} {
 		v, out := answerTo(t, p, site, c.ask)
 		if c.yiaddr == "" {
