@@ -161,3 +161,46 @@ func TestStormBehindTheOriginal(t *testing.T) {
 		t.Errorf("%d NAKs", naks)
 	}
 }
+
+// TestOriginalFailsDuringAStorm: what holds of our inventory holds of the
+// original's. It takes one request after the other, so that one that hangs keeps
+// all others waiting, also those that nobody waits for any more on its return.
+func TestOriginalFailsDuringAStorm(t *testing.T) {
+	h := newHall(t, 200)
+	srv := h.old(h.store, false)
+	h.start("--cache-ttl", "1ms", "--negative-ttl", "1ms")
+	h.until("all hosts at hand", func() bool { return strings.Contains(h.log.String(), "all hosts are at hand") })
+	say := func(answer string) func() func() {
+		return func() func() {
+			srv.Fail(func(string) string { return answer })
+			return func() { srv.Fail(nil) }
+		}
+	}
+	const ok = "HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n"
+	for i, fault := range []struct {
+		name string
+		fail func() (mend func())
+	}{
+		{"killed", func() func() { srv.Close(); return func() { srv = h.old(h.store, false) } }},
+		{"hanging", func() func() {
+			hang := make(chan struct{})
+			srv.Fail(func(string) string { <-hang; return "" })
+			return func() { srv.Fail(nil); close(hang) }
+		}},
+		{"500", say("HTTP/1.0 500 Internal Server Error\r\n\r\nTraceback (most recent call last)")},
+		{"nothing", say("HTTP/1.0")},
+		{"half a JSON", say(ok + `["/server/s`)},
+		{"10 MB of JSON", say(ok + `["` + strings.Repeat("x", 10<<20) + `"]`)},
+		{"wrong types", say(ok + `{"a": 1}`)},
+	} {
+		mend := fault.fail()
+		h.allBound(fault.name)
+		srv.Changed()
+		h.newcomer(fault.name, i+1, func() { srv.Changed(); mend() })
+		h.until("the inventory counts as up", func() bool { return h.metric("clusto_dhcpd_inventory_up") == 1 })
+	}
+	h.allBound("after it all")
+	if rss := h.resident(); rss > 300 && !raceEnabled {
+		t.Errorf("the daemon has grown to %d MB", rss)
+	}
+}
