@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/clusto/clusto-engine/clusto"
+	"github.com/clusto/clusto-engine/clusto/store/pgtest"
 )
 
 // openLogged opens a database and gives what was logged.
@@ -235,13 +236,13 @@ func TestReadsGoOnDuringAChange(t *testing.T) {
 
 // TestPostgresThatGoesAway loses its connections, its rights and its database.
 func TestPostgresThatGoesAway(t *testing.T) {
-	dsn := newPostgres(t)
-	admin := pgServer.url("postgres", "clusto")
+	dsn := pgtest.New(t)
+	admin := pgtest.URL("postgres", "clusto")
 	s := openTest(t, dsn)
 	apply(t, s, example()...)
 	host(t, s, "00:11:22:33:44:55")
 	name := strings.TrimPrefix(strings.SplitN(dsn, "?", 2)[0], "postgresql:///")
-	execPostgres(t, admin, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '`+name+`'`)
+	pgtest.Exec(t, admin, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '`+name+`'`)
 	// A connection that was used within the last second is not asked whether it
 	// lives, so each may fail once, as unavailable; then the store has new ones.
 	answered := false
@@ -257,7 +258,7 @@ func TestPostgresThatGoesAway(t *testing.T) {
 	if !answered {
 		t.Error("lost connections are not made anew")
 	}
-	execPostgres(t, admin, `DROP DATABASE `+name+` WITH (FORCE)`)
+	pgtest.Exec(t, admin, `DROP DATABASE `+name+` WITH (FORCE)`)
 	if err := s.Ping(t.Context()); !errors.Is(err, clusto.ErrUnavailable) {
 		t.Errorf("ping without a database: %v", err)
 	}
@@ -273,13 +274,13 @@ func TestPostgresThatGoesAway(t *testing.T) {
 // TestPostgresOfAnotherOwner was a warning of indexes that are there: only a
 // table's owner may say CREATE INDEX IF NOT EXISTS.
 func TestPostgresOfAnotherOwner(t *testing.T) {
-	dsn := newPostgres(t)
+	dsn := pgtest.New(t)
 	owner := openTest(t, dsn)
 	apply(t, owner, example()...)
 	name := strings.TrimPrefix(strings.SplitN(dsn, "?", 2)[0], "postgresql:///")
 	role := "guest_of_" + name // roles belong to the server
-	execPostgres(t, dsn, `CREATE ROLE `+role+` LOGIN`, `GRANT SELECT ON ALL TABLES IN SCHEMA public TO `+role)
-	guest := pgServer.url(name, role)
+	pgtest.Exec(t, dsn, `CREATE ROLE `+role+` LOGIN`, `GRANT SELECT ON ALL TABLES IN SCHEMA public TO `+role)
+	guest := pgtest.URL(name, role)
 	s, log := openLogged(t, guest)
 	if log != "" {
 		t.Errorf("logged: %s", log)
@@ -290,7 +291,7 @@ func TestPostgresOfAnotherOwner(t *testing.T) {
 	if err := s.Apply(t.Context(), []clusto.Op{entity_("x", "pool")}); !errors.Is(err, clusto.ErrUnavailable) {
 		t.Errorf("a change without the right to: %v", err)
 	}
-	execPostgres(t, dsn, `DROP INDEX idx_attrs_relation_key`)
+	pgtest.Exec(t, dsn, `DROP INDEX idx_attrs_relation_key`)
 	if _, log := openLogged(t, guest); !strings.Contains(log, "idx_attrs_relation_key") || !strings.Contains(log, "must be owner") {
 		t.Errorf("logged: %s", log)
 	}

@@ -3,13 +3,12 @@ package store
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/clusto/clusto-engine/clusto"
+	"github.com/clusto/clusto-engine/clusto/store/pgtest"
 )
 
 // eachDatabase runs a test on each kind of database. open makes a new, empty one
@@ -26,7 +25,7 @@ func eachDatabase(t *testing.T, test func(t *testing.T, open func() *Store)) {
 var kinds = map[string]func(t testing.TB) string{
 	"sqlite":     func(t testing.TB) string { return filepath.Join(t.TempDir(), "clusto.db") },
 	"memory":     func(testing.TB) string { return ":memory:" },
-	"postgresql": newPostgres,
+	"postgresql": pgtest.New,
 }
 
 // eachOriginal runs a test on a site that real clusto wrote: its own file, and
@@ -34,8 +33,9 @@ var kinds = map[string]func(t testing.TB) string{
 func eachOriginal(t *testing.T, dump string, test func(t *testing.T, s *Store)) {
 	t.Run("sqlite", func(t *testing.T) { test(t, original(t, dump)) })
 	t.Run("postgresql", func(t *testing.T) {
-		dsn := newPostgres(t)
-		copySite(t, originalFile(t, dump), openTest(t, dsn))
+		dsn := pgtest.New(t)
+		openTest(t, dsn).Close() // makes the tables
+		pgtest.Copy(t, originalFile(t, dump), dsn)
 		test(t, openTest(t, dsn))
 	})
 }
@@ -88,49 +88,4 @@ func originalFile(t testing.TB, dump string) string {
 		t.Fatal(err)
 	}
 	return file
-}
-
-// copySite writes the rows of a SQLite file into another database.
-func copySite(t testing.TB, file string, to *Store) {
-	t.Helper()
-	from, err := sql.Open("sqlite", file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer from.Close()
-	execute(t, to, `DELETE FROM entity_attrs`)
-	execute(t, to, `DELETE FROM entities`)
-	for _, table := range []string{"entities", "clustoversioning", "counters", "entity_attrs"} {
-		copyTable(t, from, to, table)
-	}
-	for table, id := range map[string]string{"entities": "entity_id", "clustoversioning": "version", "counters": "counter_id", "entity_attrs": "attr_id"} {
-		execute(t, to, fmt.Sprintf(`SELECT setval('%s_%s_seq', (SELECT COALESCE(max(%s), 0) + 1 FROM %s), false)`, table, id, id, table))
-	}
-}
-
-func copyTable(t testing.TB, from *sql.DB, to *Store, table string) {
-	t.Helper()
-	rows, err := from.QueryContext(t.Context(), "SELECT * FROM "+table)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	cols, err := rows.Columns()
-	if err != nil {
-		t.Fatal(err)
-	}
-	insert := fmt.Sprintf(`INSERT INTO %s ("%s") VALUES (%s)`, table, strings.Join(cols, `", "`), params(len(cols)))
-	for rows.Next() {
-		values, into := make([]any, len(cols)), make([]any, len(cols))
-		for i := range values {
-			into[i] = &values[i]
-		}
-		if err := rows.Scan(into...); err != nil {
-			t.Fatal(err)
-		}
-		execute(t, to, insert, values...)
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
 }

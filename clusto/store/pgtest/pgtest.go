@@ -1,4 +1,6 @@
-package store
+// Package pgtest gives tests databases of a real PostgreSQL: one server for each
+// test program, on a unix socket in a temporary folder, without TCP.
+package pgtest
 
 import (
 	"bufio"
@@ -23,9 +25,8 @@ import (
 // errNoPostgres says that there is no PostgreSQL to start.
 var errNoPostgres = errors.New("PostgreSQL is not installed (Debian: apt-get install postgresql)")
 
-// postgresServer is a PostgreSQL of this test run's own: one for all tests, on a
-// unix socket in a temporary folder, without TCP.
-type postgresServer struct {
+// server is a PostgreSQL of this test run's own.
+type server struct {
 	once sync.Once
 	err  error
 	dir  string // holds data and socket
@@ -34,19 +35,20 @@ type postgresServer struct {
 	made atomic.Int64  // databases
 }
 
-var pgServer postgresServer
+var shared server
 
-func TestMain(m *testing.M) {
+// Main runs the tests of a package, ends the server and the program.
+func Main(m *testing.M) {
 	code := m.Run()
-	pgServer.stop()
+	shared.stop()
 	os.Exit(code)
 }
 
-// newPostgres gives the URL of a new, empty database. Where there is no
-// PostgreSQL the test is skipped, but on CI it fails.
-func newPostgres(t testing.TB) string {
+// New gives the URL of a new, empty database. Where there is no PostgreSQL the
+// test is skipped, but on CI it fails. The package's TestMain must call Main.
+func New(t testing.TB) string {
 	t.Helper()
-	p := &pgServer
+	p := &shared
 	p.once.Do(func() { p.err = p.start() })
 	if errors.Is(p.err, errNoPostgres) && os.Getenv("CI") == "" {
 		t.Skipf("NOT TESTED on PostgreSQL: %v", p.err)
@@ -55,16 +57,18 @@ func newPostgres(t testing.TB) string {
 		t.Fatal(p.err)
 	}
 	name := fmt.Sprintf("clusto%d", p.made.Add(1))
-	execPostgres(t, p.url("postgres", "clusto"), "CREATE DATABASE "+name)
-	return p.url(name, "clusto")
+	Exec(t, URL("postgres", "clusto"), "CREATE DATABASE "+name)
+	return URL(name, "clusto")
 }
 
-// url names a database, and the role to open it as.
-func (p *postgresServer) url(name, role string) string {
-	return "postgresql:///" + name + "?" + url.Values{"host": {p.dir}, "user": {role}}.Encode()
+// URL names a database of the server, and the role to open it as: "clusto" may
+// do everything.
+func URL(name, role string) string {
+	return "postgresql:///" + name + "?" + url.Values{"host": {shared.dir}, "user": {role}}.Encode()
 }
 
-func execPostgres(t testing.TB, dsn string, stmts ...string) {
+// Exec runs statements in a database.
+func Exec(t testing.TB, dsn string, stmts ...string) {
 	t.Helper()
 	db, err := sql.Open("pgx", dsn)
 	if err != nil {
@@ -79,12 +83,12 @@ func execPostgres(t testing.TB, dsn string, stmts ...string) {
 }
 
 // start makes a cluster and waits until it serves.
-func (p *postgresServer) start() error {
-	bin, err := postgresBin()
+func (p *server) start() error {
+	bin, err := programs()
 	if err != nil {
 		return err
 	}
-	attr, uid, gid, err := postgresUser()
+	attr, uid, gid, err := runAs()
 	if err != nil {
 		return err
 	}
@@ -108,7 +112,7 @@ func (p *postgresServer) start() error {
 }
 
 // run starts the server and reads its log until it is ready.
-func (p *postgresServer) run() error {
+func (p *server) run() error {
 	logs, err := p.cmd.StderrPipe()
 	if err != nil {
 		return err
@@ -142,7 +146,7 @@ func (p *postgresServer) run() error {
 }
 
 // stop ends the server by its own pid and removes what it wrote.
-func (p *postgresServer) stop() {
+func (p *server) stop() {
 	if p.cmd != nil && p.cmd.Process != nil {
 		_ = p.cmd.Process.Signal(syscall.SIGINT) // "fast": clients are cut off
 		<-p.done
@@ -152,8 +156,8 @@ func (p *postgresServer) stop() {
 	}
 }
 
-// postgresBin finds initdb and postgres, the newest if there are several.
-func postgresBin() (string, error) {
+// programs finds initdb and postgres, the newest if there are several.
+func programs() (string, error) {
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if len(found) > 0 {
 		return filepath.Dir(found[len(found)-1]), nil
@@ -165,8 +169,8 @@ func postgresBin() (string, error) {
 	return filepath.Dir(initdb), nil
 }
 
-// postgresUser says as whom to run: initdb refuses root.
-func postgresUser() (attr *syscall.SysProcAttr, uid, gid int, err error) {
+// runAs says as whom to run: initdb refuses root.
+func runAs() (attr *syscall.SysProcAttr, uid, gid int, err error) {
 	attr = withParent()
 	if uid, gid = os.Getuid(), os.Getgid(); uid != 0 {
 		return attr, uid, gid, nil
