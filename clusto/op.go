@@ -17,6 +17,7 @@ import "fmt"
 //	                             and Value, where given, keep those that differ
 //	insert     Name, Into, RU    the entity is inside the container; in racks
 //	                             RU > 0; elsewhere a new one gets Number, if given
+//	                             A container gets inside itself with Cycle only
 //	remove     Name, Into        the entity is not inside the container
 //	bind       Name, IP, OSPort  the address is bound to the entity (and to the
 //	                             interface, if given), under the IP manager
@@ -73,6 +74,7 @@ type Op struct {
 	Values []Value `json:"values,omitempty"`
 	Into   string  `json:"into,omitempty"`
 	RU     int     `json:"ru,omitempty"` // the lowest of the units that it takes
+	Cycle  bool    `json:"cycle,omitempty"`
 	IP     string  `json:"ip,omitempty"`
 	OSPort string  `json:"osport,omitempty"`
 	Port   string  `json:"port,omitempty"` // type of port: "nic-eth", "pwr-nema-5", "console-serial"

@@ -35,7 +35,7 @@ func (c *change) insertOp(ctx context.Context, op *clusto.Op) error {
 	if inside(parents, into) {
 		return c.alreadyIn(e, into, parents, op.RU)
 	}
-	if err := c.mayContain(ctx, e, into, parents); err != nil {
+	if err := c.mayContain(ctx, op, e, into, parents); err != nil {
 		return err
 	}
 	if rack {
@@ -132,7 +132,7 @@ func (c *change) parentsOf(ctx context.Context, e *entity) ([]parent, error) {
 }
 
 // mayContain applies the rules of the container's kind.
-func (c *change) mayContain(ctx context.Context, e, into *entity, parents []parent) error {
+func (c *change) mayContain(ctx context.Context, op *clusto.Op, e, into *entity, parents []parent) error {
 	refuse := func(p *entity, why string) error {
 		return fmt.Errorf("insert %s into %s: it is in %s, %s: %w", pathOf(e), pathOf(into), pathOf(p), why, clusto.ErrConflict)
 	}
@@ -149,6 +149,9 @@ func (c *change) mayContain(ctx context.Context, e, into *entity, parents []pare
 		case into.Type != "pool" && !slices.Contains(locations, into.Type):
 			return refuse(in, "and a "+into.Type+" takes only what is in nothing else")
 		}
+	}
+	if op.Cycle {
+		return nil // every walk ends in one
 	}
 	return c.noCycle(ctx, e, into)
 }

@@ -21,7 +21,7 @@ var operations = map[string]operation{
 	"entity":     {(*change).entityOp, fieldName | fieldDriver | fieldType | fieldAs},
 	"attr":       {(*change).attrOp, fieldName | fieldAttr},
 	"del":        {(*change).delOp, fieldName | fieldAttr},
-	"insert":     {(*change).insertOp, fieldName | fieldInto | fieldRU | fieldNumber},
+	"insert":     {(*change).insertOp, fieldName | fieldInto | fieldRU | fieldNumber | fieldCycle},
 	"remove":     {(*change).removeOp, fieldName | fieldInto},
 	"bind":       {(*change).bindOp, fieldName | fieldIP | fieldOSPort | fieldNumber},
 	"connect":    {(*change).connectOp, fieldName | fieldPort | fieldNum | fieldTo | fieldToNum},
@@ -53,6 +53,7 @@ const (
 	fieldValues
 	fieldInto
 	fieldRU
+	fieldCycle
 	fieldIP
 	fieldOSPort
 	fieldPort
@@ -83,6 +84,7 @@ func unread(op *clusto.Op, takes field) string {
 		{fieldValues, op.Values != nil, "values"},
 		{fieldInto, op.Into != "", "into"},
 		{fieldRU, op.RU != 0, "ru"},
+		{fieldCycle, op.Cycle, "cycle"},
 		{fieldIP, op.IP != "", "ip"},
 		{fieldOSPort, op.OSPort != "", "osport"},
 		{fieldPort, op.Port != "", "port"},
