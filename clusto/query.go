@@ -3,10 +3,11 @@ package clusto
 // Query selects entities. The fields are AND-ed, the values in each OR-ed; an
 // empty field is no condition.
 type Query struct {
-	Names   []string
-	Types   []string
-	Drivers []string
-	Attrs   []AttrMatch
+	Names    []string
+	Types    []string
+	Drivers  []string
+	Attrs    []AttrMatch
+	Contains string // a part of the name, in letters of any case
 }
 
 // AttrMatch selects entities by an attribute that they hold: one attribute that

@@ -10,7 +10,7 @@ import (
 // too; a call that is added is a write until it is named here.
 var (
 	readQueries = []string{"get_entities", "get_by_name", "get", "get_from_pools", "get_ip_manager"}
-	readActions = []string{"show", "attrs", "ports", "get_port_attr"}
+	readActions = []string{"show", "attrs", "ports", "get_port_attr", "port_free", "units", "hostname"}
 )
 
 // isWrite reports whether a request may change the inventory. What is not known

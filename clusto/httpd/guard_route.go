@@ -1,6 +1,9 @@
 package httpd
 
-import "net/http"
+import (
+	"net/http"
+	"strings"
+)
 
 // router is a ServeMux that puts each call behind its limit, and remembers what
 // it was given.
@@ -8,6 +11,7 @@ type router struct {
 	mux      *http.ServeMux
 	limited  func(pattern string, fn http.HandlerFunc) http.HandlerFunc
 	patterns []string
+	rest     http.HandlerFunc // takes what no pattern matches
 }
 
 // HandleFunc registers a call.
@@ -16,5 +20,20 @@ func (m *router) HandleFunc(pattern string, fn func(http.ResponseWriter, *http.R
 	m.mux.HandleFunc(pattern, m.limited(pattern, fn))
 }
 
-// ServeHTTP implements http.Handler.
-func (m *router) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.mux.ServeHTTP(w, r) }
+// HandleRest registers who takes all that no pattern matches.
+func (m *router) HandleRest(fn func(http.ResponseWriter, *http.Request)) {
+	m.HandleFunc("/", fn)
+	m.rest = fn
+}
+
+// ServeHTTP implements http.Handler. A ServeMux redirects from a path like
+// //server to /server; the original's paths are taken as they are.
+func (m *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := r.URL.EscapedPath()
+	unclean := strings.Contains(path, "//") || strings.Contains(path+"/", "/./") || strings.Contains(path+"/", "/../")
+	if unclean && !strings.HasPrefix(path, "/v2/") && m.rest != nil {
+		m.rest(w, r)
+		return
+	}
+	m.mux.ServeHTTP(w, r)
+}

@@ -35,6 +35,13 @@ type Store interface {
 	Entities(ctx context.Context, q clusto.Query) ([]clusto.Entity, error)
 	Attrs(ctx context.Context, q clusto.AttrQuery) ([]clusto.Attr, error)
 	Managers(ctx context.Context) ([]clusto.Network, error)
+	Object(ctx context.Context, name string) (clusto.Object, error)
+	Types(ctx context.Context) ([]string, error)
+	Knows(ctx context.Context, driver bool, name string) (bool, error)
+	Members(ctx context.Context, name string) ([]clusto.Entity, error)
+	AttrsOf(ctx context.Context, names []string, matches []clusto.AttrMatch) (map[string][]clusto.Attr, error)
+	PortRange(driver, kind string) (listed, all int)
+	PortNumber(driver, kind, text string) int
 }
 
 // Config is what a server needs. Zero fields mean the defaults.
@@ -46,6 +53,10 @@ type Config struct {
 	// MaxBody bounds the body of POST /v2/batch, in bytes; 256 MiB, which is
 	// some 150,000 servers.
 	MaxBody int64
+
+	// ReadOnlyGet refuses changes by GET, by which the original took them. They
+	// come by POST then.
+	ReadOnlyGet bool
 
 	// Tokens gives the tokens that are good at this moment. Nil lets everybody
 	// do everything.

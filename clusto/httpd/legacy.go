@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/clusto/clusto-engine/clusto"
 )
@@ -25,6 +26,9 @@ type legacy func(r *http.Request, p form) (any, error)
 func (s *server) call(fn legacy) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		p, err := readForm(w, r)
+		if err == nil {
+			err = p.checkCallback()
+		}
 		if err != nil {
 			s.legacyFail(w, r, err)
 			return
@@ -64,34 +68,63 @@ func (p form) add(encoded string) error {
 		return fmt.Errorf("read parameters: %w: %w", err, clusto.ErrInvalid)
 	}
 	for k, v := range values {
-		p[k] = v[len(v)-1]
+		last := v[len(v)-1]
+		if !storable(k) || !storable(last) {
+			return invalid("parameter %.40q is no UTF-8 text, or has a NUL character", k)
+		}
+		p[k] = last
 	}
 	return nil
 }
+
+// storable reports whether a database can hold the text.
+func storable(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
 // callbackName is what a JSONP callback may look like. The original took any
 // text, and so let a link run a script of its own.
 var callbackName = regexp.MustCompile(`^[A-Za-z_$][0-9A-Za-z_$.]{0,127}$`)
 
+// created is the answer that a call made something; what is JSON.
+type created struct{ what any }
+
+// text is an answer that is no JSON.
+type text string
+
+const textType = "text/html; charset=UTF-8"
+
 func (s *server) legacyAnswer(w http.ResponseWriter, r *http.Request, p form, v any) {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	status := http.StatusOK
+	switch a := v.(type) {
+	case text:
+		w.Header().Set("Content-Type", textType)
+		_, _ = io.WriteString(w, string(a))
+		return
+	case created:
+		status, v = http.StatusCreated, a.what
+	}
 	b, err := json.Marshal(v)
 	if err != nil {
 		s.legacyFail(w, r, err)
 		return
 	}
-	callback, jsonp := p["callback"]
-	switch {
-	case !jsonp:
-		w.Header().Set("Content-Type", "application/json")
-	case callback != "" && !callbackName.MatchString(callback):
-		s.legacyFail(w, r, fmt.Errorf("parameter callback %q is no function name: %w", callback, clusto.ErrInvalid))
-		return
-	default:
+	if callback, jsonp := p["callback"]; jsonp {
 		w.Header().Set("Content-Type", "text/javascript; charset=UTF-8")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
 		b = []byte(callback + "(" + string(b) + ")")
+	} else {
+		w.Header().Set("Content-Type", "application/json")
 	}
+	w.WriteHeader(status)
 	_, _ = w.Write(b) // a client that is gone needs no answer
+}
+
+// checkCallback refuses a callback that is no name, before anything is done.
+// None at all is the original's too.
+func (p form) checkCallback() error {
+	if name := p["callback"]; name != "" && !callbackName.MatchString(name) {
+		return invalid("parameter callback %.40q is no function name", name)
+	}
+	return nil
 }
 
 // moved is the answer to a path with the wrong type.
@@ -99,8 +132,13 @@ type moved struct{ to string }
 
 func (m *moved) Error() string { return "moved to " + m.to }
 
-// errUnimplemented is a call of the original that this server does not have.
-var errUnimplemented = errors.New("this call of the original API is not available here; use /v2")
+// refusal is an answer that is told by its status alone.
+type refusal struct {
+	status int
+	why    string
+}
+
+func (e *refusal) Error() string { return e.why }
 
 // legacyFail answers as the original does: "404 Not Found", a line with the
 // reason, as text.
@@ -108,23 +146,39 @@ func (s *server) legacyFail(w http.ResponseWriter, r *http.Request, err error) {
 	err = because(r, err)
 	st := status(err)
 	var to *moved
-	if errors.As(err, &to) {
+	var refused *refusal
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &to):
 		w.Header().Set("Location", to.to)
 		st = http.StatusFound
+		if r.Method == http.MethodPost {
+			st = http.StatusTemporaryRedirect // 302 would make a GET of it
+		}
+	case errors.As(err, &refused):
+		st = refused.status
+	case errors.As(err, &large):
+		st = http.StatusRequestEntityTooLarge
 	}
-	if errors.Is(err, errUnimplemented) {
-		st = http.StatusNotImplemented
-	} else {
+	switch st {
+	case http.StatusNotImplemented:
+	case http.StatusMethodNotAllowed:
+		w.Header().Set("Allow", http.MethodPost)
+	default:
 		s.logFailure(r, st, err)
 	}
-	w.Header().Set("Content-Type", "text/html; charset=UTF-8")
+	w.Header().Set("Content-Type", textType)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(st)
-	if st == http.StatusFound {
+	if to != nil {
 		return
 	}
 	escape := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
-	_, _ = fmt.Fprintf(w, "%d %s\n%s\n", st, http.StatusText(st), escape.Replace(err.Error()))
+	why := err.Error()
+	for _, said := range []error{clusto.ErrInvalid, clusto.ErrNotFound, clusto.ErrConflict} {
+		why = strings.TrimSuffix(why, ": "+said.Error()) // the status says it
+	}
+	_, _ = fmt.Fprintf(w, "%d %s\n%s\n", st, http.StatusText(st), escape.Replace(why))
 }
 
 func invalid(format string, args ...any) error {

@@ -52,7 +52,7 @@ func TestLegacyErrors(t *testing.T) {
 		{"/server/s0001/attrs?nosuch=1", 400, "nosuch"},
 		{"/server/s0001/attrs?callback=alert(1)//", 400, "no function name"},
 		{"/server/s0001/attrs?key=%3Cscript%3E&regex=1&value=(%3Cscript%3E", 400, "&lt;script&gt;"},
-		{"/query/get_by_name?name=s0001", 501, "not available here"},
+		{"/query/get_by_name?name=nobody", 404, "nobody"},
 		{"/a/b/c/d", 404, "404 Not Found\n"},
 	} {
 		resp, got := do(t, http.MethodGet, base+tt.path, "")

@@ -3,11 +3,10 @@ package httpd
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -16,22 +15,27 @@ import (
 
 // routeQuery registers the original's queries.
 func (s *server) routeQuery(mux *router) {
-	for path, fn := range map[string]legacy{
+	queries := map[string]legacy{
+		"get":            s.get,
+		"get_by_name":    s.getByName,
 		"get_entities":   s.getEntities,
+		"get_from_pools": s.getFromPools,
 		"get_ip_manager": s.getIPManager,
-	} {
+	}
+	for path, fn := range queries {
 		h := s.call(fn)
 		mux.HandleFunc("GET /query/"+path, h)
 		mux.HandleFunc("POST /query/"+path, h)
 	}
-	later := []string{"get_by_name", "get", "get_from_pools"}
-	mux.HandleFunc("/query/", func(w http.ResponseWriter, r *http.Request) {
-		if slices.Contains(later, strings.TrimPrefix(r.URL.Path, "/query/")) {
-			s.legacyFail(w, r, errUnimplemented)
+	none := func(w http.ResponseWriter, r *http.Request) {
+		if _, ok := queries[strings.TrimPrefix(r.URL.Path, "/query/")]; ok {
+			s.legacyFail(w, r, errMethod)
 			return
 		}
 		s.legacyFail(w, r, invalid("There is no such query"))
-	})
+	}
+	mux.HandleFunc("/query/", none)
+	mux.HandleFunc("/query", none)
 }
 
 // getEntities answers with the paths of the entities that meet attrs (a JSON
@@ -41,7 +45,7 @@ func (s *server) getEntities(r *http.Request, p form) (any, error) {
 	var q clusto.Query
 	var err error
 	if text, ok := p["attrs"]; ok {
-		if q.Attrs, err = parseMatches(text); err != nil {
+		if q.Attrs, err = parseMatches("attrs", text); err != nil {
 			return nil, err
 		}
 	}
@@ -55,15 +59,23 @@ func (s *server) getEntities(r *http.Request, p form) (any, error) {
 			}
 		}
 	}
+	if err := s.allKnown(r, q.Types, q.Drivers); err != nil {
+		return nil, err
+	}
 	found, err := s.Store.Entities(r.Context(), q)
 	if err != nil {
 		return nil, err
 	}
-	paths := make([]string, len(found))
-	for i, e := range found {
-		paths[i] = e.Path()
+	return paths(found), nil
+}
+
+// allKnown refuses a query for types or drivers that there are none of.
+func (s *server) allKnown(r *http.Request, types, drivers []string) error {
+	err := s.known(r, "type", types...)
+	if err == nil {
+		err = s.known(r, "driver", drivers...)
 	}
-	return paths, nil
+	return err
 }
 
 // onceMore undoes the second encoding that clients of old put around a whole
@@ -81,20 +93,46 @@ func onceMore(text string) string {
 func parseNames(param, text string) ([]string, error) {
 	var names []string
 	if err := json.Unmarshal([]byte(onceMore(text)), &names); err != nil {
-		return nil, invalid("parameter %s must be a JSON list of texts: %v", param, err)
+		return nil, invalid("parameter %s must be a JSON list of texts%s", param, syntax(err))
+	}
+	if len(names) > namesMax {
+		return nil, invalid("parameter %s has %d names: %d at most, send the rest in another query", param, len(names), namesMax)
+	}
+	for _, name := range names {
+		if !storable(name) {
+			return nil, invalid("parameter %s: %.40q has a NUL character", param, name)
+		}
 	}
 	return names, nil
 }
 
-func parseMatches(text string) ([]clusto.AttrMatch, error) {
+// syntax says where JSON is broken, if it is.
+func syntax(err error) string {
+	var broken *json.SyntaxError
+	if errors.As(err, &broken) {
+		return fmt.Sprintf(", and is broken at byte %d: %v", broken.Offset, broken)
+	}
+	return ""
+}
+
+// Limits of a query, within what both databases take.
+const (
+	matchesMax = 256
+	namesMax   = 10000
+)
+
+func parseMatches(param, text string) ([]clusto.AttrMatch, error) {
 	var list []map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(onceMore(text)), &list); err != nil {
-		return nil, invalid("parameter attrs must be a JSON list of objects: %v", err)
+		return nil, invalid("parameter %s must be a JSON list of objects%s", param, syntax(err))
+	}
+	if len(list) > matchesMax {
+		return nil, invalid("parameter %s has %d conditions: %d at most, send the rest in another query", param, len(list), matchesMax)
 	}
 	matches := make([]clusto.AttrMatch, len(list))
 	for i, fields := range list {
 		if err := parseMatch(fields, &matches[i]); err != nil {
-			return nil, fmt.Errorf("parameter attrs, condition %d: %w", i, err)
+			return nil, fmt.Errorf("parameter %s, condition %d: %w", param, i, err)
 		}
 	}
 	return matches, nil
@@ -147,9 +185,11 @@ func parseText(name string, v any) (string, error) {
 	case nil:
 		return "", nil
 	case string:
-		return v, nil
+		if storable(v) {
+			return v, nil
+		}
 	}
-	return "", invalid("%s must be a text", name)
+	return "", invalid("%s must be a text without NUL characters", name)
 }
 
 func parseSubkey(v any) (*clusto.NullString, error) {
@@ -171,9 +211,9 @@ func parseNumber(v any) (*clusto.NumberMatch, error) {
 	case string:
 		text = strings.TrimSpace(v)
 	}
-	n, err := strconv.ParseInt(text, 10, 64)
+	n, err := strconv.ParseInt(text, 10, 32)
 	if err != nil {
-		return nil, invalid("number must be an integer, true or false")
+		return nil, invalid("number must be an integer of 32 bits, true or false")
 	}
 	return &clusto.NumberMatch{Equal: &n}, nil
 }
@@ -196,46 +236,9 @@ func parseValue(v any) (*clusto.ValueMatch, error) {
 		}
 		return &clusto.ValueMatch{Texts: []string{v.String()}}, nil
 	case string:
-		return &clusto.ValueMatch{Texts: []string{v}}, nil
-	}
-	return nil, invalid("value must be a text, a number, true, false or null")
-}
-
-// getIPManager answers with the path of the one IP manager whose range holds
-// the address or range; none and several are 404. A manager without a base
-// address holds nothing.
-func (s *server) getIPManager(r *http.Request, p form) (any, error) {
-	text, ok := p["ip"]
-	if !ok {
-		return nil, invalid("You must specify an IP")
-	}
-	want, err := parseRange(text)
-	if err != nil {
-		return nil, fmt.Errorf("IP manager of %q: %w: %w", text, err, clusto.ErrNotFound)
-	}
-	all, err := s.Store.Managers(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, m := range all {
-		if m.Prefix.Bits() <= want.Bits() && m.Prefix.Contains(want.Addr()) {
-			names = append(names, m.Name)
+		if storable(v) {
+			return &clusto.ValueMatch{Texts: []string{v}}, nil
 		}
 	}
-	if len(names) != 1 {
-		return nil, fmt.Errorf("IP manager of %q: one is wanted, these hold it: %q: %w", text, names, clusto.ErrNotFound)
-	}
-	return clusto.Entity{Name: names[0], Type: "resourcemanager"}.Path(), nil
-}
-
-func parseRange(text string) (netip.Prefix, error) {
-	if strings.Contains(text, "/") {
-		return netip.ParsePrefix(text)
-	}
-	ip, err := netip.ParseAddr(text)
-	if err != nil {
-		return netip.Prefix{}, err
-	}
-	return ip.Prefix(ip.BitLen())
+	return nil, invalid("value must be a text without NUL characters, a number, true, false or null")
 }

@@ -2,73 +2,22 @@ package httpd_test
 
 import (
 	"bufio"
-	"bytes"
-	"database/sql"
 	"encoding/json"
 	"fmt"
-	"io"
-	"log/slog"
-	"net/http"
-	"net/http/httptest"
+	"net/url"
 	"os"
-	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/clusto/clusto-engine/clusto/httpd"
 	"github.com/clusto/clusto-engine/clusto/store"
 )
 
-// originalStore opens the site that real clusto wrote.
-func originalStore(t *testing.T) *store.Store {
-	t.Helper()
-	text, err := os.ReadFile("../store/testdata/clusto.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "clusto.db")
-	db, err := sql.Open("sqlite", file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if _, err := db.ExecContext(t.Context(), string(text)); err != nil {
-		t.Fatal(err)
-	}
-	s, err := store.Open(t.Context(), file, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	files.Store(s, file)
-	return s
-}
-
-// files holds the file of each store.
-var files sync.Map
-
-func dbFile(t *testing.T, s *store.Store) string {
-	t.Helper()
-	file, _ := files.Load(s)
-	return file.(string)
-}
-
-// serve runs the handler on a real listener.
-func serve(t *testing.T, s httpd.Store, c httpd.Config) string {
-	t.Helper()
-	c.Store = s
-	if c.Log == nil {
-		c.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
-	}
-	srv := httptest.NewUnstartedServer(nil)
-	srv.Config = httpd.NewServer(httpd.New(c), c.Log)
-	srv.Start()
-	t.Cleanup(srv.Close)
-	return srv.URL
-}
+const (
+	jsType   = "text/javascript; charset=UTF-8"
+	textType = "text/html; charset=UTF-8"
+)
 
 // record is a request to the original clusto-httpd and its answer.
 type record struct {
@@ -82,147 +31,147 @@ type record struct {
 	Unordered   []string
 }
 
-// mended are the records where the original's answer is a bug. A status alone
-// means that the answer is an error; else the answer is the JSON given.
-var mended = map[int]struct {
-	status int
-	answer string
-	why    string
-}{
-	70: {200, `{"attrs":[
-		{"key":"port-nic-eth","subkey":"connection","number":1,"datatype":"relation","value":"/networkswitch/sv2-r01-sw1"},
-		{"key":"port-nic-eth","subkey":"otherportnum","number":1,"datatype":"int","value":1},
-		{"key":"port-nic-eth","subkey":"mac","number":1,"datatype":"string","value":"00:1e:c9:00:00:01"},
-		{"key":"port-nic-eth","subkey":"osportname","number":1,"datatype":"string","value":"eth0"}]}`, "number= on attrs was a 500"},
-	75:  {200, ``, "callback on attrs was a 500"},
-	131: {200, `["/server/s0016"]`, "MACs were compared as text"},
-	132: {200, `["/server/s0016"]`, "MACs were compared as text"},
-	145: {400, ``, "an unknown field was a 500"},
-	146: {400, ``, "an ill-typed value was a 500"},
-	149: {400, ``, "attrs that is no list was a 500"},
-	150: {400, ``, "attrs of texts was a 500"},
-	155: {400, ``, "a bare text was a 500"},
-	156: {200, `[]`, "an unknown type was a 500; a site may have types of its own"},
-	158: {200, `[]`, "an unknown driver was a 500; a site may have drivers of its own"},
-	164: {400, ``, "broken JSON was a 500"},
-	165: {400, ``, "empty JSON was a 500"},
+// records is how many requests the transcript holds.
+const records = 351
+
+// reply is an answer: its value is JSON's, in or out of a callback, or the text.
+type reply struct {
+	status   int
+	kind     string
+	location string
+	value    any
 }
 
-// records is how many requests the transcript holds: all that the original was
-// asked of the six calls, before anything was written.
-const records = 79
-
-// TestReplay repeats what the original was asked, and compares the answers.
-// Lists come in the original's order, but for those that the transcript names
-// as unordered: there the original gave them by chance.
+// TestReplay repeats what the original was asked, in order, writes and all, and
+// compares the answers. Lists come in the original's order, but for those that
+// the transcript names as unordered: there the original gave them by chance.
+// What we answer otherwise is in mended, each with the reason.
 func TestReplay(t *testing.T) {
+	recs := transcript(t)
+	answers := map[int]any{}
+	for _, rec := range recs {
+		answers[rec.N] = rec.reply(t).value
+	}
+	eachOriginal(t, func(t *testing.T, s *store.Store) {
+		base := serve(t, s, httpd.Config{})
+		for _, rec := range recs {
+			t.Run(fmt.Sprint(rec.N), func(t *testing.T) { replay(t, base, rec, answers) })
+		}
+	})
+	for n := range mended {
+		if _, ok := answers[n]; !ok {
+			t.Errorf("mended names %d, of which there is no record", n)
+		}
+	}
+}
+
+func transcript(t *testing.T) (recs []record) {
+	t.Helper()
 	f, err := os.Open("testdata/transcript.jsonl")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	base := serve(t, originalStore(t), httpd.Config{})
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)
-	n := 0
 	for lines.Scan() {
 		var rec record
-		if err := json.Unmarshal(lines.Bytes(), &rec); err != nil {
+		decode(t, lines.Bytes(), &rec)
+		recs = append(recs, rec)
+	}
+	if err := lines.Err(); err != nil || len(recs) != records {
+		t.Fatalf("%d records, want %d: %v", len(recs), records, err)
+	}
+	return recs
+}
+
+// reply is what the original answered.
+func (rec *record) reply(t *testing.T) reply {
+	t.Helper()
+	r := reply{status: rec.Status, kind: rec.Headers["content-type"]}
+	decode(t, rec.Response, &r.value)
+	if to := rec.Headers["location"]; to != "" {
+		u, err := url.Parse(to)
+		if err != nil {
 			t.Fatal(err)
 		}
-		n++
-		t.Run(fmt.Sprint(rec.N), func(t *testing.T) { replay(t, base, rec) })
+		r.location = u.RequestURI()
 	}
-	if err := lines.Err(); err != nil || n != records {
-		t.Fatalf("%d records, want %d: %v", n, records, err)
+	text, isText := r.value.(string)
+	switch {
+	case r.kind == jsType:
+		r.value = called(t, text, rec.Query)
+	case r.status >= 400 || isText && rec.Method == "HEAD":
+		r.value = nil // an error's words are our own
 	}
+	return r
 }
 
-func replay(t *testing.T, base string, rec record) {
-	url := base + rec.Path
-	if rec.Query != "" {
-		url += "?" + rec.Query
+// called takes the callback off.
+func called(t *testing.T, text, query string) any {
+	t.Helper()
+	q, err := url.ParseQuery(query)
+	if err != nil {
+		t.Fatal(err)
 	}
-	resp, body := do(t, rec.Method, url, rec.Body)
-	want, wantType, response := rec.Status, rec.Headers["content-type"], []byte(rec.Response)
+	rest, begins := strings.CutPrefix(text, q.Get("callback")+"(")
+	if !begins || !strings.HasSuffix(rest, ")") {
+		t.Fatalf("no call of %q: %.100s", q.Get("callback"), text)
+	}
+	var v any
+	decode(t, []byte(strings.TrimSuffix(rest, ")")), &v)
+	return v
+}
+
+func replay(t *testing.T, base string, rec record, answers map[int]any) {
+	was := rec.reply(t)
+	want, unordered := was, rec.Unordered
 	if m, ok := mended[rec.N]; ok {
-		if same := resp.StatusCode == rec.Status && m.status != rec.Status; same {
-			t.Errorf("answered as the original, though mended: %s", m.why)
+		if want = m.apply(t, was, answers); m.why == "" || reflect.DeepEqual(was, want) {
+			t.Errorf("mended names this record, but changes nothing or gives no reason")
 		}
-		want, wantType, response = m.status, "application/json", []byte(m.answer)
-		switch {
-		case want >= 400:
-			wantType = "text/html; charset=UTF-8"
-		case strings.Contains(rec.Query, "callback="):
-			wantType = "text/javascript; charset=UTF-8"
+		if m.unordered != "" {
+			unordered = append(unordered, m.unordered)
 		}
 	}
-	if resp.StatusCode != want || resp.Header.Get("Content-Type") != wantType {
-		t.Fatalf("%s %s?%s: %d %s, want %d %s (%s)\n%s", rec.Method, rec.Path, rec.Query,
-			resp.StatusCode, resp.Header.Get("Content-Type"), want, wantType, rec.Note, body)
+	where := base + rec.Path
+	if rec.Query != "" {
+		where += "?" + rec.Query
+	}
+	resp, body := do(t, rec.Method, where, rec.Body)
+	got := reply{status: resp.StatusCode, kind: resp.Header.Get("Content-Type")}
+	if to, ok := strings.CutPrefix(resp.Header.Get("Location"), base); ok {
+		got.location = to
+	}
+	if got.status != want.status || got.kind != want.kind || got.location != want.location {
+		t.Fatalf("%s %s?%s (%s): %d %s %s, want %d %s %s\n%s", rec.Method, rec.Path, rec.Query, rec.Note,
+			got.status, got.kind, got.location, want.status, want.kind, want.location, body)
 	}
 	switch {
-	case want != http.StatusOK || len(response) == 0:
-	case strings.HasPrefix(wantType, "text/javascript"):
-		var text string
-		decode(t, response, &text)
-		sameJSON(t, unwrap(t, body), unwrap(t, []byte(text)), false)
+	case got.status >= 300 || rec.Method == "HEAD":
+	case got.kind == jsType:
+		got.value = called(t, string(body), rec.Query)
+	case got.kind == jsonType:
+		decode(t, body, &got.value)
 	default:
-		sameJSON(t, body, response, len(rec.Unordered) > 0)
+		got.value = string(body)
+	}
+	for _, path := range unordered {
+		unorder(got.value, path)
+		unorder(want.value, path)
+	}
+	if got.status < 300 && !reflect.DeepEqual(got.value, want.value) {
+		w, _ := json.Marshal(want.value)
+		t.Errorf("%s %s?%s (%s): got\n%s\nwant\n%s", rec.Method, rec.Path, rec.Query, rec.Note, body, w)
 	}
 }
 
-func do(t *testing.T, method, url, body string) (*http.Response, []byte) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
+// unorder sorts the list that "response" or "response.field" names, in an object
+// or in each of a list of objects.
+func unorder(v any, path string) {
+	_, field, inside := strings.Cut(path, ".")
+	if m, ok := v.(map[string]any); ok && inside {
+		v = m[field]
 	}
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	resp, err := client.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	got, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp, got
-}
-
-// unwrap takes the call around JSONP off.
-func unwrap(t *testing.T, b []byte) []byte {
-	t.Helper()
-	if !bytes.HasPrefix(b, []byte("cb(")) || !bytes.HasSuffix(b, []byte(")")) {
-		t.Fatalf("no call of cb: %s", b)
-	}
-	return b[3 : len(b)-1]
-}
-
-func decode(t *testing.T, b []byte, into any) {
-	t.Helper()
-	if err := json.Unmarshal(b, into); err != nil {
-		t.Fatalf("%v: %s", err, b)
-	}
-}
-
-func sameJSON(t *testing.T, got, want []byte, asSet bool) {
-	t.Helper()
-	var g, w any
-	decode(t, got, &g)
-	decode(t, want, &w)
-	if asSet {
-		sortTexts(g)
-		sortTexts(w)
-	}
-	if !reflect.DeepEqual(g, w) {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
-	}
-}
-
-func sortTexts(v any) {
-	if list, ok := v.([]any); ok {
-		slices.SortFunc(list, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
-	}
+	sortTexts(v)
 }

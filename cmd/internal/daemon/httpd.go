@@ -75,7 +75,7 @@ func ServeHTTPD(ctx context.Context, cfg HTTPD, log *slog.Logger, listening func
 	}
 	srv := httpd.NewServer(httpd.New(httpd.Config{
 		Store: s, Log: log, Version: version(), MaxBody: int64(cfg.MaxBody) << 20,
-		Tokens: a.who(), Limits: cfg.limits(), Ending: ctx,
+		Tokens: a.who(), Limits: cfg.limits(), Ending: ctx, ReadOnlyGet: cfg.ReadOnlyGet,
 	}), log)
 	srv.TLSConfig = a.tls()
 	return serveUntil(ctx, srv, netutil.LimitListener(l, most), log)

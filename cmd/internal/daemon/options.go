@@ -60,7 +60,7 @@ type HTTPD struct {
 	TokenFile   string `placeholder:"FILE" help:"Ask for a token. FILE has lines \"read TOKEN NAME\" and \"write TOKEN NAME\". Unset: everybody may do everything."`
 	TLSCert     string `name:"tls-cert" placeholder:"FILE" help:"Speak TLS with the certificate in FILE (PEM). Unset: plain HTTP."`
 	TLSKey      string `name:"tls-key" placeholder:"FILE" help:"The certificate's key."`
-	ReadOnlyGet bool   `negatable:"" help:"Refuse changes by GET, by which the original took them. No call makes any yet."`
+	ReadOnlyGet bool   `negatable:"" help:"Refuse changes by GET, by which the original took them: they come by POST then."`
 
 	MaxConnections int           `default:"1024" placeholder:"N" help:"Connections at once (${default})."`
 	MaxRequests    int           `default:"512" placeholder:"N" help:"Requests at once, but for those below (${default})."`

@@ -2,33 +2,13 @@ package httpd
 
 import (
 	"cmp"
-	"fmt"
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/clusto/clusto-engine/clusto"
 )
-
-// routeEntities registers the calls on entities, /TYPE/NAME/ACTION. Their paths
-// begin with a variable, so one handler takes all that no other call matched.
-func (s *server) routeEntities(mux *router) {
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
-		if len(parts) == 3 && parts[2] == "attrs" && (r.Method == http.MethodGet || r.Method == http.MethodPost) {
-			s.call(func(r *http.Request, p form) (any, error) { return s.getAttrs(r, p, parts[0], parts[1]) })(w, r)
-			return
-		}
-		if len(parts) > 3 || parts[0] == "favicon.ico" {
-			s.legacyFail(w, r, fmt.Errorf("%s: %w", r.URL.Path, clusto.ErrNotFound))
-			return
-		}
-		s.legacyFail(w, r, errUnimplemented)
-	})
-}
 
 // attrsParams are the parameters of .../attrs.
 var attrsParams = []string{
@@ -53,22 +33,13 @@ type attrsAnswer struct {
 // getAttrs answers with an entity's attributes that pass the filters, sorted by
 // key unless sort_by_keys is empty. As in the original, a switch is off only if
 // its value is empty.
-func (s *server) getAttrs(r *http.Request, p form, kind, name string) (any, error) {
-	for param := range p {
-		if !slices.Contains(attrsParams, param) {
-			return nil, invalid("there is no parameter %q; known are %s", param, strings.Join(attrsParams, ", "))
-		}
+func (s *server) getAttrs(r *http.Request, p form, e clusto.Entity) (any, error) {
+	if err := p.only(attrsParams); err != nil {
+		return nil, err
 	}
 	keep, err := newFilter(p)
 	if err != nil {
 		return nil, err
-	}
-	e, err := s.Store.Entity(r.Context(), name)
-	if err != nil {
-		return nil, err
-	}
-	if e.Type != kind {
-		return nil, &moved{wholeURL(r, e.Path()+"/attrs")}
 	}
 	attrs, err := s.Store.Attrs(r.Context(), keep.query(e.Name, p))
 	if err != nil {
@@ -81,27 +52,36 @@ func (s *server) getAttrs(r *http.Request, p form, kind, name string) (any, erro
 		}
 	}
 	if p.on("sort_by_keys", true) {
-		slices.SortStableFunc(out.Attrs, func(a, b legacyAttr) int { return cmp.Compare(a.Key, b.Key) })
+		byKey(out.Attrs)
 	}
 	return out, nil
 }
 
-// wholeURL gives another path of this server, with the request's query.
-func wholeURL(r *http.Request, path string) string {
-	scheme := "http"
-	if r.TLS != nil {
-		scheme = "https"
+// only refuses parameters that a call does not have.
+func (p form) only(known []string) error {
+	for param := range p {
+		if !slices.Contains(known, param) {
+			return invalid("there is no parameter %.40q; known are %s", param, strings.Join(known, ", "))
+		}
 	}
-	u := url.URL{Scheme: scheme, Host: r.Host, Path: path, RawQuery: r.URL.RawQuery}
-	return u.String()
+	return nil
 }
 
 func newLegacyAttr(a *clusto.Attr) legacyAttr {
-	out := legacyAttr{Key: a.Key, Subkey: a.Subkey, Number: a.Number, Datatype: a.Value.Type, Value: a.Value.Str}
-	if a.Value.Type == clusto.Int {
-		out.Value = a.Value.Int
+	return legacyAttr{Key: a.Key, Subkey: a.Subkey, Number: a.Number, Datatype: a.Value.Type, Value: plain(a.Value)}
+}
+
+// plain gives a value as JSON has it: an integer or a text.
+func plain(v clusto.Value) any {
+	if v.Type == clusto.Int {
+		return v.Int
 	}
-	return out
+	return v.Str
+}
+
+// byKey puts attributes into the order in which the original shows them.
+func byKey(attrs []legacyAttr) {
+	slices.SortStableFunc(attrs, func(a, b legacyAttr) int { return cmp.Compare(a.Key, b.Key) })
 }
 
 // on reads a switch: any text is true, even "0" and "false"; none is false.
@@ -144,14 +124,9 @@ func newFilter(p form) (*filter, error) {
 		f.exactKey = p["key"]
 		f.mac = macFilter(p)
 	}
-	if text, ok := p["number"]; ok {
-		n, err := strconv.Atoi(strings.TrimSpace(text))
-		if err != nil {
-			return nil, invalid("parameter number %q is no integer", text)
-		}
-		f.number = &n
-	}
-	return f, nil
+	var err error
+	f.number, err = p.number()
+	return f, err
 }
 
 func macFilter(p form) *clusto.MAC {

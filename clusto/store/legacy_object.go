@@ -1,0 +1,90 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/clusto/clusto-engine/clusto"
+)
+
+// Object gives an entity with all that it holds, in one state of the database,
+// or ErrNotFound.
+func (s *Store) Object(ctx context.Context, name string) (clusto.Object, error) {
+	tx, err := s.beginRead(ctx)
+	if err != nil {
+		return clusto.Object{}, s.failed("ask", err)
+	}
+	defer tx.Rollback() //nolint:errcheck // nothing was written
+	o, err := s.readObject(ctx, tx, name)
+	if errors.Is(err, sql.ErrNoRows) {
+		return o, fmt.Errorf("entity %q: %w", name, clusto.ErrNotFound)
+	} else if err != nil {
+		return o, s.failed("ask", err)
+	}
+	return o, nil
+}
+
+func (s *Store) readObject(ctx context.Context, tx *sql.Tx, name string) (clusto.Object, error) {
+	o := clusto.Object{Attrs: []clusto.Attr{}, Parents: []clusto.Entity{}}
+	var id int64
+	err := tx.QueryRowContext(ctx, s.dialect.q(entitySQL), name).Scan(&id, &o.Name, &o.Type, &o.Driver)
+	if err != nil {
+		return o, err
+	}
+	attrs, err := s.attrsOf(ctx, tx, &step{id: id}, clusto.AttrQuery{Hidden: true})
+	if err != nil {
+		return o, err
+	}
+	o.Attrs = append(o.Attrs, attrs...)
+	var e clusto.Entity
+	err = each(ctx, tx, s.dialect.q(containersSQL+` ORDER BY a.attr_id`), []any{&id, &e.Name, &e.Type, &e.Driver}, func() {
+		if !slices.Contains(o.Parents, e) {
+			o.Parents = append(o.Parents, e)
+		}
+	}, id)
+	o.Ports = portsOf(&o)
+	return o, err
+}
+
+// portsOf lists the ports that the object's driver has and those that its
+// attributes speak of, by type, then number.
+func portsOf(o *clusto.Object) []clusto.Port {
+	var ports []clusto.Port
+	at := map[clusto.Port]int{} // of type and number, into ports
+	port := func(kind string, num int) *clusto.Port {
+		key := clusto.Port{Type: kind, Num: num}
+		if _, ok := at[key]; !ok {
+			at[key] = len(ports)
+			ports = append(ports, key)
+		}
+		return &ports[at[key]]
+	}
+	for kind, n := range drivers[o.Driver].ports {
+		for i := range n {
+			port(kind, i+1)
+		}
+	}
+	for i := range o.Attrs {
+		a := &o.Attrs[i]
+		kind, ok := strings.CutPrefix(a.Key, "port-")
+		if !ok || a.Number == nil {
+			continue
+		}
+		p := port(kind, *a.Number)
+		switch {
+		case a.Sub() == "connection" && a.Value.Type == clusto.Relation:
+			p.To = a.Value.Str
+		case a.Sub() == "otherportnum":
+			p.ToNum = a.Value.Text()
+		}
+	}
+	slices.SortFunc(ports, func(a, b clusto.Port) int {
+		return cmp.Or(strings.Compare(a.Type, b.Type), cmp.Compare(a.Num, b.Num))
+	})
+	return ports
+}

@@ -1,0 +1,24 @@
+package store
+
+import "math"
+
+// PortRange says how many ports of a type the driver lists, and up to which
+// number it has them: 0 if it has none. A power tower lists half of its outlets.
+// A driver that clusto does not have may have any.
+func (s *Store) PortRange(driver, kind string) (listed, all int) {
+	d, known := drivers[driver]
+	switch {
+	case !known:
+		return math.MaxInt32, math.MaxInt32
+	case driver == driverPowerTower && kind == typeOutlet:
+		return d.ports[kind], outlets
+	}
+	return d.ports[kind], d.ports[kind]
+}
+
+// PortNumber reads the number of a port, or the name of an outlet. It gives 0
+// for what is neither.
+func (s *Store) PortNumber(driver, kind, text string) int {
+	n, _ := portNumber(driver, kind, text)
+	return int(n)
+}
