@@ -93,26 +93,23 @@ func (c *change) freeIP(ctx context.Context, m *manager, last *int64) (*int64, e
 	return n, err
 }
 
-// The taken addresses that one query reads: few at first, as the next address
-// is free nearly always, and more where it is not.
+// How many addresses one query asks for: few at first, as the next address is
+// free nearly always, and more where it is not.
 const (
-	takenFirst = 8
-	takenMost  = 4096
+	windowFirst = 16
+	windowMost  = 1 << 16
 )
 
 // freeBetween finds the first free address of a part of a range, both ends of
 // it included.
 func (c *change) freeBetween(ctx context.Context, m *manager, from, to int64) (*int64, error) {
-	for limit := takenFirst; from <= to; limit = min(4*limit, takenMost) {
-		taken, err := c.takenIPs(ctx, from, to, limit)
+	for window := int64(windowFirst); from <= to; window = min(4*window, windowMost) {
+		end := min(to, from+window-1)
+		taken, err := c.takenIPs(ctx, from, end)
 		if err != nil {
 			return nil, err
 		}
-		whole := len(taken) < limit
-		if whole {
-			taken = append(taken, to+1)
-		}
-		for _, t := range taken {
+		for _, t := range append(taken, end+1) {
 			for from < t {
 				n, err := c.mayGive(ctx, m, from)
 				if err != nil || n == from {
@@ -120,20 +117,21 @@ func (c *change) freeBetween(ctx context.Context, m *manager, from, to int64) (*
 				}
 				from = n
 			}
-			from = max(from, t+1)
+			from = max(from, min(t, end)+1)
 		}
 	}
 	return nil, nil
 }
 
-// takenIPs reads the addresses that are bound between two, in order. The key is
+// takenSQL finds the addresses that are bound between two. Other columns are
 // wrapped, as no planner shall take any index but that of the addresses.
-func (c *change) takenIPs(ctx context.Context, from, to int64, limit int) (taken []int64, err error) {
+const takenSQL = `SELECT DISTINCT a.int_value FROM entity_attrs a
+	WHERE a.int_value IS NOT NULL AND a.int_value >= ? AND a.int_value <= ? AND COALESCE(a."key", '') = 'ip'
+	AND COALESCE(a.subkey, '') = '' AND a.deleted_at_version IS NULL ORDER BY a.int_value`
+
+func (c *change) takenIPs(ctx context.Context, from, to int64) (taken []int64, err error) {
 	var n int64
-	err = each(ctx, c, `SELECT DISTINCT a.int_value FROM entity_attrs a
-		WHERE a.int_value IS NOT NULL AND a.int_value >= ? AND a.int_value <= ? AND COALESCE(a."key", '') = 'ip'
-		AND COALESCE(a.subkey, '') = '' AND a.deleted_at_version IS NULL ORDER BY a.int_value LIMIT ?`,
-		[]any{&n}, func() { taken = append(taken, n) }, from, to, limit)
+	err = each(ctx, c, takenSQL, []any{&n}, func() { taken = append(taken, n) }, from, to)
 	return taken, err
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -222,4 +223,35 @@ func TestVersionedDelete(t *testing.T) {
 			t.Errorf("got %v, %v", e, err)
 		}
 	})
+}
+
+// TestChangeUsesIndexes asks SQLite how it would find what a change looks for
+// beside large pools, many addresses and many ports.
+func TestChangeUsesIndexes(t *testing.T) {
+	old := originalFile(t, "clusto.sql")
+	openTest(t, old).Close() // adds the indexes
+	byText, _ := (&wanted{op: &clusto.Op{Key: "port-nic-eth", Subkey: ptr(subMAC)}, value: str("00:11:22:33:44:55")}).where()
+	byInt, _ := (&wanted{op: &clusto.Op{Key: "dhcp"}, value: num(1)}).where()
+	byRelation, _ := (&wanted{op: &clusto.Op{Key: "dhcp"}, value: clusto.Value{Type: clusto.Relation}}).where()
+	const attrs = `SELECT a.attr_id FROM entity_attrs a WHERE a.deleted_at_version IS NULL AND `
+	for name, s := range map[string]*Store{
+		"original": openTest(t, old), "new": openTest(t, filepath.Join(t.TempDir(), "clusto.db")),
+	} {
+		for _, q := range []struct {
+			text  string
+			args  int
+			index string
+		}{
+			{takenSQL, 2, "idx_attrs_int_value"},
+			{memberSQL, 2, "idx_attrs_relation_key"},
+			{peersSQL, 1, "idx_attrs_relation_key"},
+			{attrs + byText, clusto.MACForms + 1, "idx_attrs_str_value"},
+			{attrs + byInt, 2, "idx_attrs_int_value"},
+			{attrs + byRelation, 2, "idx_attrs_relation_key"},
+		} {
+			if steps := plan(t, s, q.text, q.args); !strings.Contains(steps[0], q.index) {
+				t.Errorf("%s: %q, want %s\n%s", name, steps, q.index, q.text)
+			}
+		}
+	}
 }

@@ -81,6 +81,10 @@ func (c *change) contain(ctx context.Context, e, into *entity, sub sql.NullStrin
 	return c.add(ctx, into, r)
 }
 
+// memberSQL finds where a thing is in a container.
+const memberSQL = `SELECT attr_id FROM entity_attrs WHERE relation_id = ? AND "key" = '_contains'
+	AND COALESCE(entity_id, 0) = ? AND deleted_at_version IS NULL`
+
 // removeOp takes an entity out of a container, all rack units at once. It looks
 // for the relations to the entity: a pool may hold a hundred thousand others.
 func (c *change) removeOp(ctx context.Context, op *clusto.Op) error {
@@ -97,8 +101,7 @@ func (c *change) removeOp(ctx context.Context, op *clusto.Op) error {
 	}
 	var id int64
 	var ids []int64
-	if err := each(ctx, c, `SELECT attr_id FROM entity_attrs WHERE relation_id = ? AND "key" = '_contains'
-		AND COALESCE(entity_id, 0) = ? AND deleted_at_version IS NULL`, []any{&id}, func() { ids = append(ids, id) }, e.id, into.id); err != nil {
+	if err := each(ctx, c, memberSQL, []any{&id}, func() { ids = append(ids, id) }, e.id, into.id); err != nil {
 		return err
 	}
 	for _, id := range ids {
