@@ -83,14 +83,19 @@ func (s *Store) attrsOfSome(ctx context.Context, names []string, matches []clust
 	var name string
 	var r row
 	var to clusto.Entity
-	query := fmt.Sprintf(`SELECT o.name, %s, COALESCE(r.name, ''), COALESCE(r.type, '')
-		FROM entities o CROSS JOIN entity_attrs a LEFT JOIN entities r ON r.entity_id = a.relation_id
-		WHERE a.entity_id = o.entity_id AND a.deleted_at_version IS NULL AND o.deleted_at_version IS NULL
-		AND o.name IN (%s) AND (%s) ORDER BY a.attr_id`, rowColumns, params(len(names)), strings.Join(either, " OR "))
 	into := append([]any{&name}, append(r.fields(), &to.Name, &to.Type)...)
-	return each(ctx, s.read, s.dialect.q(query), into, func() {
+	return each(ctx, s.read, s.dialect.q(attrsOfSQL(len(names), strings.Join(either, " OR "))), into, func() {
 		out[name] = append(out[name], r.attrTo(to))
 	}, args...)
+}
+
+// attrsOfSQL asks for the attributes of n entities by name. CROSS JOIN keeps
+// SQLite from starting with the attributes.
+func attrsOfSQL(n int, cond string) string {
+	return fmt.Sprintf(`SELECT o.name, %s, COALESCE(r.name, ''), COALESCE(r.type, '')
+		FROM entities o CROSS JOIN entity_attrs a LEFT JOIN entities r ON r.entity_id = a.relation_id
+		WHERE a.entity_id = o.entity_id AND a.deleted_at_version IS NULL AND o.deleted_at_version IS NULL
+		AND o.name IN (%s) AND (%s) ORDER BY a.attr_id`, rowColumns, params(n), cond)
 }
 
 // attrTo is attr with the entity that a relation points to.

@@ -207,5 +207,8 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // failed wraps an error of the database itself.
 func (s *Store) failed(verb string, err error) error {
+	if why := unfit(err); why != "" {
+		return fmt.Errorf("%s database %q: %s: %w", verb, s.name, why, clusto.ErrInvalid)
+	}
 	return fmt.Errorf("%s database %q: %w: %w", verb, s.name, err, clusto.ErrUnavailable)
 }

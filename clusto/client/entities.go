@@ -1,0 +1,50 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+
+	"github.com/clusto/clusto-engine/clusto"
+)
+
+// Object gives an entity with all that it holds.
+func (c *Client) Object(ctx context.Context, name string) (clusto.Object, error) {
+	var o clusto.Object
+	path := "/v2/entities/" + url.PathEscape(name)
+	if err := c.getLarge(ctx, path, &o); err != nil {
+		return clusto.Object{}, err
+	}
+	switch {
+	case o.Name != name:
+		return clusto.Object{}, c.broken(path, fmt.Errorf("it is about %q", o.Name))
+	case o.Attrs == nil || o.Parents == nil:
+		return clusto.Object{}, c.broken(path, errors.New("it lacks attrs or parents"))
+	}
+	return o, nil
+}
+
+// Entities gives the entities that meet q, in the order in which they were made.
+// Attributes are no part of a query over HTTP: with q.Attrs the error wraps
+// clusto.ErrInvalid.
+func (c *Client) Entities(ctx context.Context, q clusto.Query) ([]clusto.Entity, error) {
+	if len(q.Attrs) > 0 {
+		return nil, fmt.Errorf("ask %s for entities: a query for attributes is not possible here: %w", c.cfg.URL, clusto.ErrInvalid)
+	}
+	params := url.Values{"type": q.Types, "driver": q.Drivers, "name": q.Names}
+	if q.Contains != "" {
+		params.Set("q", q.Contains)
+	}
+	var list struct {
+		Entities []clusto.Entity `json:"entities"`
+	}
+	path := "/v2/entities?" + params.Encode()
+	if err := c.getLarge(ctx, path, &list); err != nil {
+		return nil, err
+	}
+	if list.Entities == nil {
+		return nil, c.broken(path, errors.New("it has no entities"))
+	}
+	return list.Entities, nil
+}
