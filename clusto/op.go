@@ -3,7 +3,9 @@ package clusto
 import "fmt"
 
 // Op is one step of a change to the inventory. A list of them is applied in
-// order, in one transaction, all or nothing.
+// order, in one transaction, all or nothing. A step that has a field which it
+// does not read is refused: who deletes an entity by a key meant an attribute.
+// An empty subkey is the same as none.
 //
 // These state what shall hold afterwards, so applying them twice changes
 // nothing the second time:
@@ -11,12 +13,14 @@ import "fmt"
 //	entity     Name, Driver      the entity exists with that driver; Type is for
 //	                             drivers that clusto does not have
 //	attr       Name, Key, Subkey, Number, Value   the entity holds exactly this
-//	                             value under (key, subkey, number); With more
-//	                             values under one (key, subkey), give numbers
+//	                             value under (key, subkey, number); with more
+//	                             values under one (key, subkey), give numbers. A
+//	                             MAC that is on another entity's port is refused
 //	del        Name, Key         no attribute of that key is left; Subkey, Number
-//	                             and Value, where given, keep those that differ
+//	                             and Value, where given, keep those that differ,
+//	                             and an empty Subkey those that have one
 //	insert     Name, Into, RU    the entity is inside the container; in racks
-//	                             RU > 0; elsewhere a new one gets Number, if given
+//	                             RU > 0; elsewhere a new one gets Number, if given.
 //	                             A container gets inside itself with Cycle only
 //	remove     Name, Into        the entity is not inside the container
 //	bind       Name, IP, OSPort  the address is bound to the entity (and to the
@@ -25,7 +29,8 @@ import "fmt"
 //	                             given
 //	unbind     Name, IP          the address is not bound to the entity
 //	connect    Name, Port, Num, To, ToNum   the two ports, of one type, are
-//	                             connected, on both sides
+//	                             connected, on both sides; one that is connected
+//	                             otherwise is refused
 //	disconnect Name, Port, Num   nothing is connected to the port, on both sides
 //
 // So do these two, which restore what an export holds, past all rules:
@@ -39,15 +44,19 @@ import "fmt"
 //
 //	create     Name, Driver      makes an entity, which must not exist
 //	delete     Name              deletes an entity, which must exist, with its
-//	                             attributes, counters and all references to it
+//	                             attributes, counters and all references to it;
+//	                             never clustometa
 //	add        Name, Key, Subkey, Number, Value   adds an attribute, whatever
 //	                             there is already
-//	set        as attr, but refused where several attributes would be replaced
+//	set        as attr, but refused where several attributes would be replaced,
+//	                             and a MAC may be that of another port
 //	allocate   Name, To, Driver, OSPort   takes the next free thing from the
 //	                             manager Name: of an ipmanager an address,
 //	                             bound to the entity To; of a
 //	                             simpleentitynamemanager a new entity of
-//	                             Driver; of a simplenamemanager a name, for To
+//	                             Driver; of a simplenamemanager a name, for To.
+//	                             What is taken is skipped; when nothing is left,
+//	                             the error wraps ErrConflict. The Result has it
 //
 // These change nothing; where one does not hold, nothing of the list is applied
 // and the error wraps ErrConflict:
@@ -55,12 +64,13 @@ import "fmt"
 //	has        Name, Driver, Key, Subkey, Number, Value   the entity exists,
 //	                             with that driver if given, and with Key holds an
 //	                             attribute that matches all fields given; without
-//	                             Name, some entity does
+//	                             Name, some entity does, and the Result names one
 //	lacks      the opposite of has
 //
-// A step that makes or allocates something may give it a label with As. Name,
-// To, Into and the text of a relation in later steps of the list may then say
-// "$" and the label instead of a name.
+// A step that makes, allocates or finds an entity or a name (entity, create,
+// allocate, has) may give it a label with As. Name, To, Into and the text of a
+// relation in later steps of the list may then say "$" and the label instead of
+// a name.
 type Op struct {
 	Op     string  `json:"op"`
 	Name   string  `json:"name,omitempty"`
@@ -86,7 +96,7 @@ type Op struct {
 // Result is what a step found or made that its Op did not say.
 type Result struct {
 	Index int    `json:"index"`          // into the list of operations
-	Name  string `json:"name,omitempty"` // of the entity made, or the name allocated
+	Name  string `json:"name,omitempty"` // of the entity made or found, or the name allocated
 	IP    string `json:"ip,omitempty"`   // the address allocated
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -126,6 +127,28 @@ func TestRealRefusals(t *testing.T) {
 	}
 	if err := c.Apply(t.Context(), []clusto.Op{pool}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestChangeTellsWhatItMade has a batch allocate, over HTTP.
+func TestChangeTellsWhatItMade(t *testing.T) {
+	s := originalStore(t)
+	c, _ := dial(t, s)
+	results, err := c.Change(t.Context(), []clusto.Op{
+		{Op: "entity", Name: "p", Driver: "pool"},
+		{Op: "allocate", Name: "servernames", Driver: "penguinserver", As: "new"},
+		{Op: "allocate", Name: "net-private1", To: "$new", OSPort: "eth0"},
+	})
+	if want := []clusto.Result{{Index: 1, Name: "s0029"}, {Index: 2, IP: "10.43.0.5"}}; err != nil || !slices.Equal(results, want) {
+		t.Errorf("got %v, %v, want %v", results, err, want)
+	}
+	if results, err := c.Change(t.Context(), []clusto.Op{{Op: "delete", Name: "s0029"}}); err != nil || len(results) != 0 {
+		t.Errorf("got %v, %v", results, err)
+	}
+	_, err = c.Change(t.Context(), []clusto.Op{{Op: "delete", Name: "s0029", Key: "dhcp"}})
+	var at *clusto.OpError
+	if !errors.As(err, &at) || at.Index != 0 || !errors.Is(err, clusto.ErrInvalid) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -218,6 +218,23 @@ func TestVersionedDelete(t *testing.T) {
 		if got := count(text(`count(*)`) + `FROM counters WHERE entity_id IN ` + of); got != "0" {
 			t.Errorf("%s counters live on", got)
 		}
+		// Each change has one version, unless it changes nothing.
+		last = count(text(`max(version)`) + `FROM clustoversioning`)
+		apply(t, s, entity_("s0003", "penguinserver"), as("has", clusto.Op{Name: "s0003"}), delAt("s0003", "nosuch"))
+		if got := count(text(`max(version)`) + `FROM clustoversioning`); got != last {
+			t.Errorf("a change that changes nothing is version %s", got)
+		}
+		for _, op := range []clusto.Op{
+			counterAt("s0003", "disk", 7), allocateTo("net-private1", "s0003"), remove("s0003", "pxeboot-servers"), delAt("s0003", "dhcp"),
+			disconnect("s0003", "nic-eth", "1"),
+			{Op: "unbind", Name: "s0003", IP: "10.43.0.5"},
+		} {
+			before := count(text(`count(*)`) + `FROM clustoversioning`)
+			apply(t, s, op)
+			if got := count(`SELECT CAST(count(*) - 1 AS VARCHAR(20)) FROM clustoversioning`); got != before {
+				t.Errorf("%v: it has not made one version", op)
+			}
+		}
 		apply(t, s, create("s0002", "basicserver"))
 		if e, err := s.Entity(t.Context(), "s0002"); err != nil || e.Driver != "basicserver" {
 			t.Errorf("got %v, %v", e, err)

@@ -88,6 +88,9 @@ func (c *change) saveCounters(ctx context.Context) error {
 		if !n.dirty {
 			continue
 		}
+		if _, err := c.stamp(ctx); err != nil {
+			return err
+		}
 		value := n.next - 1
 		if k.holdsNext() {
 			value = n.next
