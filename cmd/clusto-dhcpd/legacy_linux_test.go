@@ -166,7 +166,7 @@ func TestStormBehindTheOriginal(t *testing.T) {
 // original's. It takes one request after the other, so that one that hangs keeps
 // all others waiting, also those that nobody waits for any more on its return.
 func TestOriginalFailsDuringAStorm(t *testing.T) {
-	h := newHall(t, 200)
+	h := newHall(t, scaled(100))
 	srv := h.old(h.store, false)
 	h.start("--cache-ttl", "1ms", "--negative-ttl", "1ms")
 	h.until("all hosts at hand", func() bool { return strings.Contains(h.log.String(), "all hosts are at hand") })
@@ -190,7 +190,7 @@ func TestOriginalFailsDuringAStorm(t *testing.T) {
 		{"500", say("HTTP/1.0 500 Internal Server Error\r\n\r\nTraceback (most recent call last)")},
 		{"nothing", say("HTTP/1.0")},
 		{"half a JSON", say(ok + `["/server/s`)},
-		{"10 MB of JSON", say(ok + `["` + strings.Repeat("x", 10<<20) + `"]`)},
+		{"10 MB of JSON", say(ok + `{"attrs": "` + strings.Repeat("x", 10<<20) + `"}`)},
 		{"wrong types", say(ok + `{"a": 1}`)},
 	} {
 		mend := fault.fail()
