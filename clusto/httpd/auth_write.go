@@ -3,7 +3,6 @@ package httpd
 import (
 	"net/http"
 	"slices"
-	"strings"
 )
 
 // What of the original's API only reads. All else of it may write, and by GET
@@ -25,7 +24,12 @@ var (
 func isWrite(r *http.Request) bool {
 	get := r.Method == http.MethodGet || r.Method == http.MethodHead
 	asks := get || r.Method == http.MethodPost
-	switch parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/"); {
+	parts, err := pathParts(r.URL) // as the calls see it
+	switch {
+	case err != nil:
+		return true
+	case len(parts) == 0:
+		return !get
 	case parts[0] == "v2":
 		return !get
 	case parts[0] == "query" && len(parts) == 2:

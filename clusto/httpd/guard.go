@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -113,4 +114,36 @@ func (s *server) refuse(w http.ResponseWriter, r *http.Request, status int, msg 
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	_, _ = fmt.Fprintf(w, "%d %s\n%s\n", status, http.StatusText(status), msg) // msg is ours
+}
+
+// checked refuses requests to /v2 with texts that no database holds, or with
+// parameters that are not encoded as such: the calls would not see those.
+func (s *server) checked(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/v2/") {
+			if err := checkTexts(r.URL); err != nil {
+				s.failErr(w, r, err)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func checkTexts(u *url.URL) error {
+	if !storable(u.Path) {
+		return invalid("the path is no UTF-8 text, or has a NUL character")
+	}
+	params, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return invalid("read parameters: %v", err)
+	}
+	for name, values := range params {
+		for _, v := range values {
+			if !storable(v) {
+				return invalid("parameter %.40q is no UTF-8 text, or has a NUL character", name)
+			}
+		}
+	}
+	return nil
 }

@@ -41,6 +41,11 @@ func (h *hanging) Managers(ctx context.Context) ([]clusto.Network, error) {
 	return nil, err
 }
 
+func (h *hanging) Entity(ctx context.Context, _ string) (clusto.Entity, error) {
+	_, err := h.Host(ctx, clusto.MAC{})
+	return clusto.Entity{}, err
+}
+
 func (h *hanging) Change(ctx context.Context, _ []clusto.Op) ([]clusto.Result, error) {
 	_, err := h.Host(ctx, clusto.MAC{})
 	return nil, err
@@ -126,6 +131,7 @@ func TestAllPlacesTaken(t *testing.T) {
 	}{
 		{"requests", "GET", aHost, "", time.Second},
 		{"legacy requests", "GET", "/query/get_ip_manager?ip=10.0.0.1", "", time.Second},
+		{"paths that are no clean ones", "GET", "/server//show", "", time.Second},
 		{"streams", "GET", "/v2/hosts", "", 10 * time.Second},
 		{"exports", "GET", "/v2/objects", "", 10 * time.Second},
 		{"batches", "POST", "/v2/batch", `{"ops":[]}`, 10 * time.Second},

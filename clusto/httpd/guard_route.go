@@ -23,7 +23,7 @@ func (m *router) HandleFunc(pattern string, fn func(http.ResponseWriter, *http.R
 // HandleRest registers who takes all that no pattern matches.
 func (m *router) HandleRest(fn func(http.ResponseWriter, *http.Request)) {
 	m.HandleFunc("/", fn)
-	m.rest = fn
+	m.rest = m.limited("/", fn)
 }
 
 // ServeHTTP implements http.Handler. A ServeMux redirects from a path like

@@ -101,7 +101,7 @@ type server struct {
 // your own.
 func New(c Config) http.Handler {
 	s := &server{Config: c.withDefaults(), boot: strconv.FormatInt(time.Now().UnixMilli(), 36)}
-	return s.guard(s.authorize(s.routes()))
+	return s.guard(s.authorize(s.checked(s.routes())))
 }
 
 // routes registers all calls.

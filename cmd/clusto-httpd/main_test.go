@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusto/clusto-engine/clusto/store/pgtest"
+	_ "github.com/jackc/pgx/v5/stdlib"
 	_ "modernc.org/sqlite"
 )
 
@@ -25,7 +27,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
-	os.Exit(m.Run())
+	pgtest.Main(m)
 }
 
 // command is the program in an environment without configuration.
@@ -143,9 +145,11 @@ func originalFile(t *testing.T) string {
 }
 
 // openFile opens a SQLite file with nothing of this project between.
-func openFile(t *testing.T, file string) *sql.DB {
+func openFile(t *testing.T, file string) *sql.DB { return openAs(t, "sqlite", file) }
+
+func openAs(t *testing.T, driver, dsn string) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("sqlite", file)
+	db, err := sql.Open(driver, dsn)
 	if err != nil {
 		t.Fatal(err)
 	}

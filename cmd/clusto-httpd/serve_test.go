@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -144,98 +143,4 @@ func count(t *testing.T, db *sql.DB, query string) (n int) {
 		t.Fatal(err)
 	}
 	return n
-}
-
-const (
-	killRounds  = 3
-	killClients = 4
-	killAfter   = 12 // batches that were answered
-	killMembers = 20 // servers of a batch
-)
-
-// TestKillDuringBatches kills the program in the midst of batches, some of them
-// answered: those are there, and no batch is there by half.
-func TestKillDuringBatches(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "clusto.db")
-	answered := map[string]bool{}
-	for round := range killRounds {
-		d := start(t, nil, "--db", file)
-		for name := range d.killed(t, round) {
-			answered[name] = true
-		}
-	}
-	db := openFile(t, file)
-	var verdict string
-	if err := db.QueryRowContext(t.Context(), `PRAGMA integrity_check`).Scan(&verdict); err != nil || verdict != "ok" {
-		t.Errorf("integrity: %q, %v", verdict, err)
-	}
-	if n := count(t, db, `SELECT count(*) FROM pragma_foreign_key_check`); n != 0 {
-		t.Errorf("%d rows point to nothing", n)
-	}
-	rows, err := db.QueryContext(t.Context(), `SELECT p.name, count(a.attr_id) FROM entities p
-		LEFT JOIN entity_attrs a ON a.entity_id = p.entity_id AND a."key" = '_contains' WHERE p.type = 'pool' GROUP BY p.name`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	found := 0
-	for rows.Next() {
-		var name string
-		var members int
-		if err := rows.Scan(&name, &members); err != nil {
-			t.Fatal(err)
-		}
-		if found++; members != killMembers {
-			t.Errorf("batch %s is there by half: %d of %d", name, members, killMembers)
-		}
-		delete(answered, name)
-	}
-	if err := rows.Err(); err != nil || len(answered) > 0 || found < killRounds*killAfter {
-		t.Errorf("%d batches found, answered and lost: %v, %v", found, answered, err)
-	}
-	start(t, nil, "--db", file).end(t, syscall.SIGTERM)
-}
-
-// killed sends batches at once, and kills the program once some were answered.
-// It gives the pools of all that were.
-func (d *running) killed(t *testing.T, round int) map[string]bool {
-	t.Helper()
-	done := map[string]bool{}
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	c := d.client(t)
-	for w := range killClients {
-		wg.Go(func() {
-			for b := 0; ; b++ {
-				pool := fmt.Sprintf("p%d-%d-%d", round, w, b)
-				if err := c.Apply(t.Context(), poolOf(pool)); err != nil {
-					if !errors.Is(err, clusto.ErrUnavailable) {
-						t.Error(err)
-					}
-					return
-				}
-				mu.Lock()
-				done[pool] = true
-				if len(done) == killAfter {
-					_ = d.cmd.Process.Kill() // others are in flight
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	if code := d.wait(t); code != -1 {
-		t.Errorf("it was not killed: %d", code)
-	}
-	return done
-}
-
-// poolOf makes a pool and its servers.
-func poolOf(pool string) []clusto.Op {
-	ops := []clusto.Op{{Op: "entity", Name: pool, Driver: "pool"}}
-	for i := range killMembers {
-		name := fmt.Sprintf("%s-s%d", pool, i)
-		ops = append(ops, clusto.Op{Op: "entity", Name: name, Driver: "basicserver"}, clusto.Op{Op: "insert", Name: name, Into: pool})
-	}
-	return ops
 }
