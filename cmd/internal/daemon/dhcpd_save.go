@@ -69,7 +69,12 @@ func (s *DHCPServer) changes() [3]uint64 {
 	return [3]uint64{s.hosts.Stats().Loads, s.fill.runs.Load(), uint64(s.fill.hosts.Load())}
 }
 
+// saveNow keeps the file of before where nothing is known: this run may have had
+// the wrong inventory, or none.
 func (s *DHCPServer) saveNow() {
+	if s.hosts.Stats().Values == 0 {
+		return
+	}
 	began := time.Now()
 	n, err := s.writeHosts(s.cfg.CacheFile)
 	if err != nil {

@@ -208,6 +208,22 @@ func TestHostsOfAWalkAreSaved(t *testing.T) {
 	}
 }
 
+// TestNothingIsNotSavedOverHosts: a start with a wrong api_url, and the known hosts
+// were gone: what it did not use it wrote anew, with none.
+func TestNothingIsNotSavedOverHosts(t *testing.T) {
+	var log bytes.Buffer
+	file := filepath.Join(t.TempDir(), "hosts")
+	old := keeper(t, "http://a", file, &log)
+	fillKeeper(old, 3)
+	old.saveNow()
+	wrong := keeper(t, "http://b", file, &log)
+	wrong.restore()
+	wrong.saveNow()
+	if _, n, err := keeper(t, "http://a", file, &log).readHosts(file); n != 3 || err != nil {
+		t.Errorf("%d hosts are left, want 3: %v", n, err)
+	}
+}
+
 // TestUnwritableFileIsOneWarning and stops nothing.
 func TestUnwritableFileIsOneWarning(t *testing.T) {
 	var log bytes.Buffer
