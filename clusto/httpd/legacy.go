@@ -158,7 +158,7 @@ func (s *server) legacyFail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(err, &refused):
 		st = refused.status
 	case errors.As(err, &large):
-		st = http.StatusRequestEntityTooLarge
+		st, err = http.StatusRequestEntityTooLarge, fmt.Errorf("the form is larger than %d bytes", large.Limit)
 	}
 	switch st {
 	case http.StatusNotImplemented:
@@ -178,7 +178,16 @@ func (s *server) legacyFail(w http.ResponseWriter, r *http.Request, err error) {
 	for _, said := range []error{clusto.ErrInvalid, clusto.ErrNotFound, clusto.ErrConflict} {
 		why = strings.TrimSuffix(why, ": "+said.Error()) // the status says it
 	}
-	_, _ = fmt.Fprintf(w, "%d %s\n%s\n", st, http.StatusText(st), escape.Replace(why))
+	_, _ = fmt.Fprintf(w, "%d %s\n%s\n", st, http.StatusText(st), escape.Replace(short(why)))
+}
+
+// short cuts what repeats a long parameter.
+func short(why string) string {
+	const most = 400
+	if len(why) <= most {
+		return why
+	}
+	return strings.ToValidUTF8(why[:most], "") + "..."
 }
 
 func invalid(format string, args ...any) error {

@@ -98,7 +98,7 @@ type filter struct {
 	key, subkey, value func(string) bool
 	number             *int
 	exactKey           string
-	mac                *clusto.MAC // value, where subkey names a MAC
+	mac                *clusto.MAC // value, where it may be one
 }
 
 func newFilter(p form) (*filter, error) {
@@ -130,7 +130,7 @@ func newFilter(p form) (*filter, error) {
 }
 
 func macFilter(p form) *clusto.MAC {
-	if p["subkey"] != "mac" && p["subkey"] != "ipmi-mac" {
+	if sub, ok := p["subkey"]; ok && sub != "mac" && sub != "ipmi-mac" {
 		return nil
 	}
 	mac, err := clusto.ParseMAC(p["value"])

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/clusto/clusto-engine/clusto"
 	"github.com/clusto/clusto-engine/clusto/httpd"
 )
 
@@ -64,18 +63,6 @@ func TestLegacyErrors(t *testing.T) {
 	if to := resp.Header.Get("Location"); resp.StatusCode != http.StatusFound || to != base+"/server/s0001/attrs?key=ip&subkey=ipstring" {
 		t.Errorf("a wrong type: %s to %q", resp.Status, to)
 	}
-}
-
-// TestManagerWithoutBaseIP was every address's manager in the original, and so
-// made every other ambiguous.
-func TestManagerWithoutBaseIP(t *testing.T) {
-	s := originalStore(t)
-	base := serve(t, s, httpd.Config{})
-	if err := s.Apply(t.Context(), []clusto.Op{{Op: "entity", Name: "net-empty", Driver: "ipmanager"}}); err != nil {
-		t.Fatal(err)
-	}
-	_, got := do(t, http.MethodGet, base+"/query/get_ip_manager?ip=10.42.0.11", "")
-	sameJSON(t, got, []byte(`"/resourcemanager/net-private0"`), false)
 }
 
 // TestFormBody gives parameters in the body, and the same one in both places.

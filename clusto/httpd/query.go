@@ -163,7 +163,7 @@ func parseMatch(fields map[string]json.RawMessage, m *clusto.AttrMatch) error {
 			return err
 		}
 	}
-	if m.Value != nil && m.Subkey != nil && (m.Subkey.Text == "mac" || m.Subkey.Text == "ipmi-mac") {
+	if m.Value != nil && (m.Subkey == nil || m.Subkey.Text == "mac" || m.Subkey.Text == "ipmi-mac") {
 		widenMAC(m.Value)
 	}
 	return nil

@@ -36,7 +36,7 @@ const (
 
 // Rules that the data and the requests have.
 const (
-	badInput  = "a parameter of the wrong type is refused: a number is an integer, which is all that PostgreSQL can hold"
+	wrongType = "a parameter of the wrong type is refused: a number is an integer, which is all that PostgreSQL can hold"
 	noSubkey  = "subkeys match ^[A-Za-z_]+[0-9A-Za-z_-]*$, so an empty one is none"
 	metaStays = "clustometa holds the counter of addresses and the schema's version"
 	noScript  = "a callback is a name, or a link could run a script of its own"
@@ -83,7 +83,7 @@ func mends() map[int]*mend {
 			},
 			404: {58, 59, 122, 123, 172, 198, 201, 287, 295, 322},
 		},
-		badInput: {400: {240, 396, 397, 399}},
+		wrongType: {400: {240, 396, 397, 399}},
 	} {
 		for status, ns := range byStatus {
 			for _, n := range ns {
