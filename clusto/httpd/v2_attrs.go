@@ -1,7 +1,6 @@
 package httpd
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -33,13 +32,21 @@ func (s *server) getAttrsV2(w http.ResponseWriter, r *http.Request) {
 
 func attrQuery(name string, params url.Values) (q clusto.AttrQuery, err error) {
 	q = clusto.AttrQuery{Name: name, Key: params.Get("key")}
-	for param, into := range map[string]*bool{"merge": &q.Merge, "hidden": &q.Hidden} {
-		text := params.Get(param)
-		if text == "" {
-			continue
+	if !storable(name) || !storable(q.Key) {
+		return q, invalid("attributes of %q: a name is no UTF-8 text, or has a NUL character", name)
+	}
+	for param := range params {
+		switch param {
+		case "key":
+		case "merge":
+			q.Merge, err = strconv.ParseBool(params.Get(param))
+		case "hidden":
+			q.Hidden, err = strconv.ParseBool(params.Get(param))
+		default:
+			return q, invalid("there is no parameter %.40q; known are key, merge, hidden", param)
 		}
-		if *into, err = strconv.ParseBool(text); err != nil {
-			return q, fmt.Errorf("attributes of %q: parameter %s is %.40q, want 1 or 0: %w", name, param, text, clusto.ErrInvalid)
+		if err != nil {
+			return q, invalid("attributes of %q: parameter %s is %.40q, want 1 or 0", name, param, params.Get(param))
 		}
 	}
 	return q, nil

@@ -20,6 +20,9 @@ func TestAttrsV2(t *testing.T) {
 		says   string
 	}{
 		{"nobody/attrs", http.StatusNotFound, `"nobody"`},
+		{"s0001/attrs?kye=dhcp", http.StatusBadRequest, `there is no parameter "kye"; known are key, merge, hidden`},
+		{"s0001/attrs?key=%00", http.StatusBadRequest, "NUL"},
+		{"a%ff/attrs", http.StatusBadRequest, "UTF-8"},
 		{"s0001/attrs?merge=maybe", http.StatusBadRequest, `attributes of "s0001": parameter merge is "maybe", want 1 or 0`},
 	} {
 		if status, a := ask(t, http.MethodGet, base+"/v2/entities/"+tt.path, ""); status != tt.status || !strings.Contains(a.Error, tt.says) {

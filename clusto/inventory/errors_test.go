@@ -37,13 +37,13 @@ func TestParseErrors(t *testing.T) {
 		}},
 		{"unknown section", "severs: {}\nracks: {}\n", []string{
 			`site.yaml:1: unknown key "severs": did you mean "servers"?`,
-			`site.yaml:2: unknown key "racks": known here are networks, locations, pools, servers, devices`,
+			`site.yaml:2: unknown key "racks": known here are networks, locations, pools, servers, devices, entities`,
 		}},
 		{"unknown keys", "servers:\n  a: {macs: 1, dchp: {}, colour: red}\nnetworks:\n  n: {cidr: 10.0.0.0/8, driver: x, gatway: 10.0.0.1}\n", []string{
 			`site.yaml:2: server a: unknown key "macs": did you mean "mac"?`,
 			`site.yaml:2: server a: unknown key "dchp": did you mean "dhcp"?`,
-			`site.yaml:2: server a: unknown key "colour": known here are driver, in, mac, ip, ports, ipmi, dhcp, hostname, attrs`,
-			`site.yaml:4: network n: unknown key "driver": known here are cidr, baseip, netmask, gateway, attrs`,
+			`site.yaml:2: server a: unknown key "colour": known here are driver, in, mac, ip, ports, ipmi, dhcp, hostname, attrs, raw, counters`,
+			`site.yaml:4: network n: unknown key "driver": known here are cidr, baseip, netmask, gateway, attrs, raw, counters`,
 			`site.yaml:4: network n: unknown key "gatway": did you mean "gateway"?`,
 		}},
 		{"names", "servers:\n  a b: \n  _a: \n  /a: \npools:\n  p: \nlocations:\n  p: {driver: basicrack}\n", []string{
@@ -86,7 +86,7 @@ func TestParseErrors(t *testing.T) {
 		{"ports", "servers:\n  a:\n    ports:\n      nic-eth:\n        0: {mac: 02:00:00:00:00:01}\n        one: {mac: 02:00:00:00:00:01}\n        1: {connection: sw1, 0x: 1}\n      1x: {}\n", []string{
 			`site.yaml:5: server a: ports: nic-eth: want a port number from 1 on, got "0"`,
 			`site.yaml:6: server a: ports: nic-eth: want a port number from 1 on, got "one"`,
-			`site.yaml:7: server a: port-nic-eth/connection number 1: a connection has two ends, which clusto keeps itself; take it out`,
+			`site.yaml:7: server a: port-nic-eth/connection number 1: a connection has two ends, which clusto keeps itself; write "to: sw1/12" at one of them`,
 			`site.yaml:7: server a: port attribute "0x": want letters, digits, _ and -, a letter or _ first`,
 			`site.yaml:8: server a: port type "1x": want letters, digits, _ and -, a letter or _ first`,
 		}},
@@ -152,6 +152,31 @@ func TestParseErrors(t *testing.T) {
 			`site.yaml:12: pool p: a is set twice, first on line 11; keep one, or give them numbers under attrs`,
 			`site.yaml:13: pool p: attrs: subkey "": want letters, digits, _ and -, a letter or _ first`,
 			`site.yaml:17: pool q: dhcp/domain is set twice, first on line 16; keep one, or give them numbers under attrs`,
+		}},
+		{"what an export says", "entities:\n  a: {}\n  b: {driver: basicservr}\n  c: {driver: own}\n  d: {driver: own, type: Server}\n  e/f: {driver: pool}\n  g: {driver: pool, cidr: 10.0.0.0/8}\n" +
+			"  h: {driver: pool, raw: {a: 1}}\n  i: {driver: pool, raw: [{key: a}, {key: a, value: {relation: x}}, {key: a, number: x, value: 1}, {keys: a}]}\n  j: {driver: pool, counters: {a: b, c: 5000000000}}\n" +
+			"  k: {driver: pool, in: [{number: 3}, {name: l, number: -1}, {name: l, rack: r}]}\n  l: {driver: pool, attrs: [{key: a, value: {int: many}}]}\n  m: {driver: basicserver, ports: {nic-eth: {1: {to: sw1}, 2: {to: k/1}}}}\npools:\n  n: {type: pool, mac: 02:00:00:00:00:01}\n  o: {in: m}\n", []string{
+			`site.yaml:2: entity a: has no driver; name one, such as "driver: basicserver"`,
+			`site.yaml:3: entity b: unknown driver "basicservr": did you mean "basicserver"? One of your own takes its type too, as in "type: server"`,
+			`site.yaml:4: entity c: unknown driver "own": one of your own takes its type too, as in "type: server"`,
+			`site.yaml:5: entity d: type "Server": want lower-case letters, digits and _, such as server`,
+			`site.yaml:6: entities: name "e/f": want letters, digits and . _ : @ + -, a letter or digit first, 128 at most`,
+			`site.yaml:7: entity g: cidr: only an ipmanager has a range of addresses`,
+			`site.yaml:8: entity h: raw: want a list, as in [{key: _contains, number: 0, value: {relation: /server/s0001}}], got a mapping`,
+			`site.yaml:9: entity i: raw: an attribute takes a key and a value`,
+			`site.yaml:9: entity i: raw: a: relation to "x", which this file does not declare; write its path, as in /server/x`,
+			`site.yaml:9: entity i: raw: number: want a number, got "x"`,
+			`site.yaml:9: entity i: unknown key "keys": did you mean "key"?`,
+			`site.yaml:10: entity j: counters: a: want a number, got "b"`,
+			`site.yaml:10: entity j: counters: c: want a number, got "5000000000"`,
+			`site.yaml:11: entity k: in: a number takes the name too, as in {name: pxeboot-servers, number: 3}`,
+			`site.yaml:11: entity k: in: number: want a number, got "-1"`,
+			`site.yaml:11: entity k: unknown key "rack": known here are name, number`,
+			`site.yaml:12: entity l: a: int "many": want a number from -9223372036854775808 to 9223372036854775807`,
+			`site.yaml:13: entity m: port nic-eth 1: to "sw1": want a name and its port, as in sw1/12 or pwr1/bb1`,
+			`site.yaml:15: pool n: unknown key "type": known here are driver, in, dhcp, attrs, raw, counters`,
+			`site.yaml:15: pool n: unknown key "mac": known here are driver, in, dhcp, attrs, raw, counters`,
+			`site.yaml: and 1 more errors`,
 		}},
 		{"an alias inside itself", "pools:\n  p: {dhcp: {a: &a [*a]}}\n  q: {dhcp: &d {<<: *d}}\n", []string{
 			`site.yaml:2: pool p: dhcp/a: nested deeper than 20 levels, or an alias inside itself`,

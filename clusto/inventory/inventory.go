@@ -1,6 +1,7 @@
 // Package inventory reads a site that is written down in YAML and turns it into
-// the operations that make clusto hold it. It knows the file, not the database:
-// what a file says of names that it does not declare is for the store to judge.
+// the operations that make clusto hold it; and it writes one down (Export). It
+// knows the file, not the database: what a file says of names that it does not
+// declare is for the store to judge.
 //
 //	networks:
 //	  lan: {cidr: 192.168.1.0/24, gateway: 192.168.1.254}
@@ -18,13 +19,26 @@
 //	    ipmi: {mac: 00:11:22:33:44:56, ip: 192.168.1.51}
 //
 // A further section, devices, holds what has ports and is no server: switches,
-// power strips, appliances. Their driver has to be named.
+// power strips, appliances. Their driver has to be named. The section entities
+// holds anything, with all keys; a driver that clusto does not have takes the
+// type that it makes, too.
+//
+// All sections have attrs, for attributes of any name: [{key: K, subkey: S,
+// number: N, value: V}], all but key and value optional. Servers, devices and
+// entities have ports: {nic-eth: {2: {mac: M, vlan: 7, to: sw1/12}}}, where to is
+// the other end of a connection, to be written at one of them.
+//
+// For what an export has to say besides, there are numbers that clusto gives by
+// itself, as in {name: POOL, number: N} under in, and {ip: ADDRESS, number: N};
+// counters: {KEY: N}; and raw: attributes as attrs has them, with values for
+// several under one name, which are written past all rules, after all else.
 //
 // Values of dhcp and attrs are read as they are written: plain decimal numbers
 // become ints, true and false become 1 and 0 (clusto has no booleans), lists
-// and mappings become JSON, {relation: NAME} and {datetime: "2010-01-02
-// 03:04:05"} what they say, and everything else text: 010, 0x10, 1:30 and
-// 2010-01-02 are never converted.
+// and mappings become JSON, {relation: NAME}, {datetime: "2010-01-02
+// 03:04:05"}, {int: N} (of 64 bits), {json: ANYTHING} and {rawjson: TEXT} what
+// they say, and everything else text: 010, 0x10, 1:30 and 2010-01-02 are never
+// converted.
 package inventory
 
 import (

@@ -31,8 +31,10 @@ func (p *parser) network(t *thing) {
 		case "gateway":
 			n.Gateway, _ = p.addr(e.key, e.val)
 			gateway = e.line
-		case "attrs":
-			p.attrList(t, e)
+		case "attrs", "raw", "counters":
+			if t.section.types != nil {
+				p.place(t, e)
+			}
 		}
 	}
 	if len(p.errs) > before {

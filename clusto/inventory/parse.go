@@ -56,9 +56,10 @@ type parser struct {
 	ips      map[netip.Addr]claim
 	units    map[unit]claim
 
-	entities, attrs, inserts, binds steps
-	networks                        []network
-	servers                         []ServerInfo
+	entities, attrs, inserts, binds, connects, raws steps
+
+	networks []network
+	servers  []ServerInfo
 }
 
 // thing is one declared object.
@@ -66,6 +67,7 @@ type thing struct {
 	section *section
 	name    string
 	driver  string
+	typ     string // as the file names it
 	line    int
 	body    []pair
 	in      []edge // containers, in the order of the file
@@ -176,7 +178,7 @@ func (p *parser) syntax(data []byte, err error) {
 // finish puts the steps into the order in which they can be applied.
 func (p *parser) finish() *Site {
 	s := &Site{file: p.file, kinds: make(map[string]string, len(p.known)), servers: p.servers}
-	all := []*steps{&p.entities, &p.attrs, &p.inserts, &p.binds}
+	all := []*steps{&p.entities, &p.attrs, &p.inserts, &p.binds, &p.connects, &p.raws}
 	n := 0
 	for _, l := range all {
 		n += len(l.ops)

@@ -14,7 +14,7 @@ import (
 func say(op clusto.Op) string {
 	switch op.Op {
 	case "entity":
-		return "entity " + op.Name + " " + op.Driver
+		return strings.TrimSpace("entity " + op.Name + " " + op.Driver + " " + op.Type)
 	case "attr":
 		s := "attr " + op.Name + " " + op.Key
 		if op.Subkey != nil {
@@ -28,9 +28,30 @@ func say(op clusto.Op) string {
 		if op.RU > 0 {
 			return fmt.Sprintf("insert %s into %s ru %d", op.Name, op.Into, op.RU)
 		}
-		return "insert " + op.Name + " into " + op.Into
+		return "insert " + op.Name + " into " + op.Into + numberText(op)
+	case "connect":
+		return fmt.Sprintf("connect %s %s %s to %s %s", op.Name, op.Port, op.Num, op.To, op.ToNum)
+	case "counter":
+		return "counter " + op.Name + " " + op.Key + numberText(op)
+	case "raw":
+		s := "raw " + op.Name + " " + op.Key
+		if op.Subkey != nil {
+			s += "/" + *op.Subkey
+		}
+		s += numberText(op) + " ="
+		for _, v := range op.Values {
+			s += fmt.Sprintf(" %s %q", v.Type, v.Text())
+		}
+		return s
 	}
-	return "bind " + op.Name + " " + op.IP + " " + op.OSPort
+	return "bind " + op.Name + " " + op.IP + " " + op.OSPort + numberText(op)
+}
+
+func numberText(op clusto.Op) string {
+	if op.Number == nil {
+		return ""
+	}
+	return fmt.Sprintf("#%d", *op.Number)
 }
 
 func TestParse(t *testing.T) {
@@ -38,6 +59,28 @@ func TestParse(t *testing.T) {
 		name, in string
 		want     []string // "line: operation"
 	}{
+		{"what an export says", `
+entities:
+  clustometa: {driver: clustometa, counters: {ip: 37}}
+  net: {driver: ipmanager, cidr: 10.0.0.0/24, raw: [{key: _lastip, value: -5}]}
+  "a b": {driver: own, type: server, in: {name: p, number: 7}, ip: [{ip: 10.0.0.1, number: 3}]}
+  sw: {driver: cisco4948}
+  p:
+    driver: pool
+    counters: {_contains: 9}
+    raw:
+      - {key: _contains, number: 4, value: {relation: /server/gone}}
+      - {key: note, subkey: x, values: [1, {int: 5000000000}, {rawjson: "{"}, {relation: ""}, {datetime: ""}]}
+      - {key: maxu, subkey: property, values: []}
+  s: {driver: basicserver, mac: 02:00:00:00:00:01, ipmi: {ip: 10.0.0.2, number: 9}, ports: {nic-eth: {2: {to: sw/12}}}}
+`, []string{
+			"3: entity clustometa clustometa", "4: entity net ipmanager", "5: entity a b own server", "6: entity sw cisco4948", "7: entity p pool", "14: entity s basicserver",
+			"4: attr net baseip/property = string 10.0.0.0", "4: attr net netmask/property = string 255.255.255.0",
+			"14: attr s port-nic-eth/mac#1 = string 02:00:00:00:00:01",
+			"5: insert a b into p#7", "5: bind a b 10.0.0.1 eth0#3", "14: bind s 10.0.0.2 ipmi0#9", "14: connect s nic-eth 2 to sw 12",
+			"3: counter clustometa ip#37", `4: raw net _lastip = int "-5"`, "9: counter p _contains#9", `11: raw p _contains#4 = relation "/server/gone"`,
+			`12: raw p note/x = int "1" int "5000000000" json "{" relation "" datetime ""`, "13: raw p maxu/property =",
+		}},
 		{"the documentation's example", `
 networks:
   lan: {baseip: 192.168.1.0, netmask: 255.255.255.0, gateway: 192.168.1.254}

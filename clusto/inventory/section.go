@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,7 +15,7 @@ import (
 type section struct {
 	key, kind string
 	driver    string   // where the file names none; "" if it has to
-	types     []string // that drivers of this section may make
+	types     []string // that drivers of this section may make; nil for any
 	keys      []string // that a body may have
 	body      func(*parser, *thing)
 }
@@ -23,48 +24,41 @@ var sections = []*section{
 	{
 		"networks", "network", "ipmanager",
 		[]string{"resourcemanager"},
-		[]string{"cidr", "baseip", "netmask", "gateway", "attrs"},
+		[]string{"cidr", "baseip", "netmask", "gateway", "attrs", "raw", "counters"},
 		(*parser).network,
 	},
 	{
 		"locations", "location", "",
 		[]string{"datacenter", "rack", "cage", "zone", "location"},
-		[]string{"driver", "in", "dhcp", "attrs"},
+		[]string{"driver", "in", "dhcp", "attrs", "raw", "counters"},
 		(*parser).container,
 	},
 	{
 		"pools", "pool", "pool",
 		[]string{"pool"},
-		[]string{"driver", "in", "dhcp", "attrs"},
+		[]string{"driver", "in", "dhcp", "attrs", "raw", "counters"},
 		(*parser).container,
 	},
 	{
 		"servers", "server", "basicserver",
 		[]string{"server"},
-		[]string{"driver", "in", "mac", "ip", "ports", "ipmi", "dhcp", "hostname", "attrs"},
+		[]string{"driver", "in", "mac", "ip", "ports", "ipmi", "dhcp", "hostname", "attrs", "raw", "counters"},
 		(*parser).server,
 	},
 	{
 		"devices", "device", "",
 		[]string{"networkswitch", "powerstrip", "consoleserver", "appliance", "generic"},
-		[]string{"driver", "in", "mac", "ip", "ports", "ipmi", "dhcp", "hostname", "attrs"},
+		[]string{"driver", "in", "mac", "ip", "ports", "ipmi", "dhcp", "hostname", "attrs", "raw", "counters"},
 		(*parser).device,
 	},
-}
-
-// driverTypes gives the type that each of the original's drivers makes. A site
-// may have drivers of its own: the store judges those.
-var driverTypes = map[string]string{
-	"apcrack": "rack", "basicappliance": "appliance", "basiccage": "cage", "basicconsoleserver": "consoleserver",
-	"basicdatacenter": "datacenter", "basicnetworkswitch": "networkswitch", "basicpowerstrip": "powerstrip",
-	"basicrack": "rack", "basicserver": "server", "basicvirtualserver": "server", "basiczone": "zone",
-	"cisco2960": "networkswitch", "cisco3560": "networkswitch", "cisco4948": "networkswitch",
-	"clustometa": "clustometa", "device": "generic", "entity": "generic", "equinixdatacenter": "datacenter",
-	"exclusive_pool": "pool", "ipmanager": "resourcemanager", "location": "location", "netscaler": "appliance",
-	"netscaler10010": "appliance", "netscaler17000": "appliance", "opengearcm4148": "consoleserver",
-	"penguinserver": "server", "penguinserver2u": "server", "pool": "pool", "powertowerxm": "powerstrip",
-	"resourcemanager": "resourcemanager", "simpleentitynamemanager": "resourcemanager",
-	"simplenamemanager": "resourcemanager", "unique_pool": "pool",
+	{
+		"entities", "entity", "", nil,
+		[]string{
+			"driver", "type", "in", "cidr", "baseip", "netmask", "gateway", "mac", "ip", "ports", "ipmi",
+			"dhcp", "hostname", "attrs", "raw", "counters",
+		},
+		(*parser).entity,
+	},
 }
 
 var (
@@ -75,12 +69,17 @@ var (
 )
 
 // entityType is the type in the object's path. A driver that is not the
-// original's is taken for one of its section's first type.
+// original's is taken for one of its section's first type, unless the file names
+// the type.
 func (t *thing) entityType() string {
-	if typ, ok := driverTypes[t.driver]; ok {
-		return typ
+	d, ok := drivers[t.driver]
+	switch {
+	case t.typ != "":
+		return t.typ
+	case !ok && len(t.section.types) > 0:
+		return t.section.types[0]
 	}
-	return t.section.types[0]
+	return d.kind
 }
 
 // site reads the whole file: first who there is, then what is said of them, so
@@ -120,7 +119,7 @@ func (p *parser) bodies() {
 
 // declare takes down that an object exists.
 func (p *parser) declare(s *section, e pair) {
-	if !nameForm.MatchString(e.key) {
+	if !s.takesName(e.key) {
 		p.errorf(e.line, "name %q: want letters, digits and . _ : @ + -, a letter or digit first, 128 at most", shorten(e.key))
 		return
 	}
@@ -135,36 +134,76 @@ func (p *parser) declare(s *section, e pair) {
 	p.what = s.key
 	p.known[t.name] = t
 	p.things = append(p.things, t)
-	p.entities.add(t.line, clusto.Op{Op: "entity", Name: t.name, Driver: t.driver})
+	p.entities.add(t.line, clusto.Op{Op: "entity", Name: t.name, Driver: t.driver, Type: t.typ})
+}
+
+// takesName tells the names that fit a URL's path and a comma-separated list;
+// under entities go those too that clusto takes, and has from before.
+func (s *section) takesName(name string) bool {
+	return nameForm.MatchString(name) || s.types == nil && storable(name)
 }
 
 func (p *parser) driver(t *thing) {
 	t.driver = t.section.driver
 	line := t.line
-	if i := slices.IndexFunc(t.body, func(e pair) bool { return e.key == "driver" }); i >= 0 {
-		line = t.body[i].line
-		name, ok := p.text("driver", t.body[i].val)
+	for _, e := range t.body {
+		var ok bool
+		switch {
+		case e.key == "driver":
+			line = e.line
+			t.driver, ok = p.text("driver", e.val)
+		case e.key == "type" && t.section.types == nil:
+			t.typ, ok = p.text("type", e.val)
+		default:
+			continue
+		}
 		if !ok {
 			return
 		}
-		t.driver = name
 	}
-	switch typ, ok := driverTypes[t.driver]; {
+	if t.section.types == nil {
+		p.anyDriver(t, line)
+		return
+	}
+	switch d, ok := drivers[t.driver]; {
 	case t.driver == "":
 		p.errorf(line, "has no driver; name one that makes a %s, such as \"driver: %s\"", strings.Join(t.section.types, ", "), t.section.example())
 	case !driverForm.MatchString(t.driver):
 		p.errorf(line, "driver %q: want lower-case letters, digits and _, such as %s", shorten(t.driver), t.section.example())
-	case ok && !slices.Contains(t.section.types, typ):
-		p.errorf(line, "driver %s makes a %s, which does not belong under %s%s", t.driver, typ, t.section.key, homeOf(typ))
+	case ok && !slices.Contains(t.section.types, d.kind):
+		p.errorf(line, "driver %s makes a %s, which does not belong under %s%s", t.driver, d.kind, t.section.key, homeOf(d.kind))
 	}
+}
+
+// anyDriver judges driver and type under entities.
+func (p *parser) anyDriver(t *thing, line int) {
+	_, known := drivers[t.driver]
+	switch {
+	case t.driver == "":
+		p.errorf(line, "has no driver; name one, such as \"driver: basicserver\"")
+	case !driverForm.MatchString(t.driver):
+		p.errorf(line, "driver %q: want lower-case letters, digits and _, such as basicserver", shorten(t.driver))
+	case t.typ == "" && !known:
+		p.unknownDriver(t.driver, line)
+	case t.typ != "" && !driverForm.MatchString(t.typ):
+		p.errorf(line, "type %q: want lower-case letters, digits and _, such as server", shorten(t.typ))
+	}
+}
+
+func (p *parser) unknownDriver(name string, line int) {
+	if near := nearest(name, slices.Sorted(maps.Keys(drivers))); near != "" {
+		p.errorf(line, "unknown driver %q: did you mean %q? One of your own takes its type too, as in \"type: server\"", name, near)
+		return
+	}
+	p.errorf(line, "unknown driver %q: one of your own takes its type too, as in \"type: server\"", name)
 }
 
 // example is a driver that fits the section.
 func (s *section) example() string {
 	best := s.driver
-	for d, typ := range driverTypes {
-		if typ == s.types[0] && s.driver == "" && (best == "" || d < best) {
-			best = d
+	for name, d := range drivers {
+		if d.kind == s.types[0] && s.driver == "" && (best == "" || name < best) {
+			best = name
 		}
 	}
 	return best
@@ -186,100 +225,4 @@ func (p *parser) checkKeys(t *thing) {
 			p.unknownKey(e.line, e.key, t.section.keys)
 		}
 	}
-}
-
-// container reads the body of a pool or a location.
-func (p *parser) container(t *thing) {
-	for _, e := range t.body {
-		p.place(t, e)
-	}
-}
-
-// place reads what all sections but networks have.
-func (p *parser) place(t *thing, e pair) {
-	switch e.key {
-	case "in":
-		p.in(t, e)
-	case "dhcp":
-		p.dhcp(t, e)
-	case "attrs":
-		p.attrList(t, e)
-	case "hostname":
-		if v, ok := p.text(e.key, e.val); ok {
-			p.attr(e.line, t.name, attrID{e.key, "", -1}, clusto.Value{Type: clusto.String, Str: v})
-		}
-	}
-}
-
-// in reads the containers: names, or racks with a unit.
-func (p *parser) in(t *thing, e pair) {
-	for _, n := range p.items(e.val) {
-		into, ru := "", 0
-		var ok bool
-		if n.Kind == yaml.MappingNode {
-			into, ru, ok = p.rackUnit(n)
-		} else if into, ok = p.text("in", n); ok {
-			ok = p.checkContainer(n.Line, into)
-		}
-		if !ok {
-			continue
-		}
-		if slices.ContainsFunc(t.in, func(o edge) bool { return o.name == into }) && ru == 0 {
-			p.errorf(n.Line, "in %s is there twice; keep one of them", into)
-			continue
-		}
-		t.in = append(t.in, edge{into, n.Line})
-		p.inserts.add(n.Line, clusto.Op{Op: "insert", Name: t.name, Into: into, RU: ru})
-	}
-}
-
-// checkContainer judges a container that is named without a rack unit.
-func (p *parser) checkContainer(line int, name string) bool {
-	switch c := p.known[name]; {
-	case !nameForm.MatchString(name):
-		p.errorf(line, "in %q: that is no name of a pool or location", shorten(name))
-	case c == nil: // the database may have it
-		return true
-	case c.entityType() == "rack":
-		p.errorf(line, "in %s: it is a rack; write {rack: %s, ru: N}, N being the unit counted from 1", name, name)
-	case c.section.key == "networks":
-		p.errorf(line, "in %s: it is a network; an address is what puts a server into one (ip: ...)", name)
-	case c.section.key == "servers" || c.section.key == "devices":
-		p.errorf(line, "in %s: it is a %s and holds nothing; only pools and locations do", name, c.section.kind)
-	default:
-		return true
-	}
-	return false
-}
-
-// rackUnit reads {rack: NAME, ru: N}.
-func (p *parser) rackUnit(n *yaml.Node) (rack string, ru int, ok bool) {
-	line := n.Line
-	for _, e := range p.pairs(n) {
-		switch e.key {
-		case "rack":
-			rack, _ = p.text("rack", e.val)
-			line = e.line
-		case "ru":
-			ru, _ = p.number("ru", e.val)
-		default:
-			p.unknownKey(e.line, e.key, []string{"rack", "ru"})
-			return "", 0, false
-		}
-	}
-	if rack == "" || ru < 1 {
-		p.errorf(line, "in: a place in a rack takes both, as in {rack: sv2-r01, ru: 3}; units count from 1")
-		return "", 0, false
-	}
-	if c := p.known[rack]; c != nil && c.section.key != "locations" || c != nil && c.entityType() != "rack" {
-		p.errorf(line, "in %s: it is a %s (line %d), not a rack; write \"in: %s\"", rack, c.entityType(), c.line, rack)
-		return "", 0, false
-	}
-	at := unit{rack, ru}
-	if first, taken := p.units[at]; taken {
-		p.errorf(line, "unit %d of rack %s is taken by %s on line %d", ru, rack, first.who, first.line)
-		return "", 0, false
-	}
-	p.units[at] = claim{p.what, line}
-	return rack, ru, true
 }

@@ -37,6 +37,10 @@ func (p *parser) value(name string, n *yaml.Node) (v clusto.Value, ok bool) {
 				return p.datetime(name, inner)
 			case "json":
 				return p.json(name, inner)
+			case "rawjson":
+				return p.written(name, inner)
+			case "int":
+				return p.long(name, inner)
 			}
 		}
 	}
