@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -153,7 +154,7 @@ func (c *change) nextName(ctx context.Context, m *entity, taken func(name string
 			return "", err
 		}
 		num := strconv.FormatInt(n, 10)
-		if len(num) > width {
+		if len(num) > width || n >= math.MaxInt32 {
 			return "", fmt.Errorf("allocate from %s: it is out of digits: its next number is %s, and its property digits is %d: %w", pathOf(m), num, width, clusto.ErrConflict)
 		}
 		if zeros.True() {

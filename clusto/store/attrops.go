@@ -256,9 +256,6 @@ func checkValue(v clusto.Value, subkey string) (clusto.Value, error) {
 	switch v.Type {
 	case clusto.Int:
 	case clusto.String:
-		if strings.ContainsRune(v.Str, 0) {
-			return v, fmt.Errorf("the value has a NUL character: %w", clusto.ErrInvalid)
-		}
 		if !isMAC(subkey) {
 			break
 		}

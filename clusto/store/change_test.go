@@ -242,6 +242,29 @@ func TestVersionedDelete(t *testing.T) {
 	})
 }
 
+// TestTextsThatPostgresRefuses were errors of the database, as if it was down.
+func TestTextsThatPostgresRefuses(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, open func() *Store) {
+		s := open()
+		apply(t, s, example()...)
+		apply(t, s, create("a", "basicserver"), create("sw", "cisco4948"))
+		for _, bad := range []string{"a\x00b", "K\xf6ln"} {
+			for _, op := range []clusto.Op{
+				create(bad, "pool"), entity_("x", bad), del(bad), attrAt(bad, "k", str("v")), attrAt("a", bad, str("v")), attrAt("a", "k/"+bad, str("v")),
+				attrAt("a", "k", str(bad)), attrAt("a", "k", rel(bad)), as("has", attrAt("", bad, str("v"))), as("lacks", attrAt("a", "k", str(bad))),
+				delAt("a", bad), insert("a", bad, 0), remove("a", bad), bind("a", "192.168.1.60", bad), bind("a", bad, ""), allocateTo("lan", bad),
+				{Op: "allocate", Name: "lan", To: "a", OSPort: bad},
+				connect("a", bad, "1", "sw", "1"), connect("a", "nic-eth", bad, "sw", "1"),
+				disconnect("a", "nic-eth", bad), raw("a", "k", str(bad)), counterAt("a", bad, 1),
+			} {
+				refused(t, s, clusto.ErrInvalid, "", op)
+			}
+		}
+		apply(t, s, create("names", "simpleentitynamemanager"), attrAt("names", "digits/property", num(18)), counterAt("names", "next", 1<<31-1))
+		refused(t, s, clusto.ErrConflict, "out of digits", allocateEntity("names", "pool"))
+	})
+}
+
 // TestChangeUsesIndexes asks SQLite how it would find what a change looks for
 // beside large pools, many addresses and many ports.
 func TestChangeUsesIndexes(t *testing.T) {

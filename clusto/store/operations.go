@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/clusto/clusto-engine/clusto"
 )
@@ -108,6 +109,9 @@ func (c *change) apply(ctx context.Context, op *clusto.Op) error {
 	if f := unread(op, what.takes); f != "" {
 		return fmt.Errorf("operation %q has no %q: %w", op.Op, f, clusto.ErrInvalid)
 	}
+	if err := storable(op); err != nil {
+		return err
+	}
 	if err := c.checkLabel(op.As); err != nil {
 		return err
 	}
@@ -116,6 +120,23 @@ func (c *change) apply(ctx context.Context, op *clusto.Op) error {
 	}
 	named := c.named(*op)
 	return what.do(c, ctx, &named)
+}
+
+// storable refuses texts that PostgreSQL would not take.
+func storable(op *clusto.Op) error {
+	texts := []string{op.Name, op.Driver, op.Type, op.Key, subkeyOf(op), op.Into, op.IP, op.OSPort, op.Port, op.Num, op.To, op.ToNum}
+	if op.Value != nil {
+		texts = append(texts, op.Value.Str)
+	}
+	for _, v := range op.Values {
+		texts = append(texts, v.Str)
+	}
+	for _, text := range texts {
+		if strings.ContainsRune(text, 0) || !utf8.ValidString(text) {
+			return fmt.Errorf("operation %q: %.40q has a NUL character, or is not in UTF-8: %w", op.Op, text, clusto.ErrInvalid)
+		}
+	}
+	return nil
 }
 
 var labelPattern = regexp.MustCompile(`^[A-Za-z_][0-9A-Za-z_-]*$`)
