@@ -1,6 +1,7 @@
 package httpd_test
 
 import (
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -28,8 +29,8 @@ func both(t *testing.T) func() *httpd.Tokens {
 	return func() *httpd.Tokens { return all }
 }
 
-// doAs sends a request with an Authorization header.
-func doAs(t *testing.T, auth, method, url, body string) *http.Response {
+// send sends a request with an Authorization header.
+func send(t *testing.T, auth, method, url, body string) (*http.Response, []byte) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
@@ -42,7 +43,17 @@ func doAs(t *testing.T, auth, method, url, body string) *http.Response {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp.Body.Close()
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, got
+}
+
+func doAs(t *testing.T, auth, method, url, body string) *http.Response {
+	t.Helper()
+	resp, _ := send(t, auth, method, url, body)
 	return resp
 }
 

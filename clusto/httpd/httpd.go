@@ -111,6 +111,7 @@ func (s *server) routes() *router {
 		return s.limited(limits(pattern), fn)
 	}}
 	s.routeV2(mux)
+	s.routeOpenAPI(mux)
 	s.routeV2Entities(mux)
 	s.routeQuery(mux)
 	s.routeEntities(mux)
