@@ -108,7 +108,9 @@ func (in *badInput) params(t *testing.T, method, path, query string, values []st
 		delete(params, param)
 		in.send(t, method, path+"?"+params.Encode())
 		params[param] = right
-		in.written(t, path+" "+param)
+		if !raceDetector {
+			in.written(t, path+" "+param)
+		}
 	}
 	in.send(t, method, path+"?a=%zz")
 }
