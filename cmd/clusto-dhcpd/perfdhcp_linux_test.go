@@ -145,12 +145,12 @@ func TestPerfdhcp(t *testing.T) {
 	}
 }
 
-// patient runs perfdhcp until nobody had to ask again, thrice at most: it lets a
+// patient runs perfdhcp until nobody had to ask again, ten times at most: it lets a
 // client wait for 0 to 2 s, by lot, so that a moment without a processor counts.
 func (l *lab) patient(args []string) {
 	l.t.Helper()
 	var out string
-	for range 3 {
+	for range 10 {
 		out = l.perfdhcp(args...)
 		for _, want := range []string{"drops: 0\n", "rejected leases: 0\n", "Malformed packets: 0\n"} {
 			if !strings.Contains(out, want) {
