@@ -115,9 +115,6 @@ func (c *change) apply(ctx context.Context, op *clusto.Op) error {
 	if err := c.checkLabel(op.As); err != nil {
 		return err
 	}
-	if err := checkTexts(op); err != nil {
-		return err
-	}
 	named := c.named(*op)
 	return what.do(c, ctx, &named)
 }

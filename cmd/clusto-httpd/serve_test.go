@@ -127,6 +127,31 @@ func TestSIGTERMDuringARequest(t *testing.T) {
 	}
 }
 
+// TestSIGTERMDuringAStream that its reader leaves lying does not wait for him as
+// it waits for other requests.
+func TestSIGTERMDuringAStream(t *testing.T) {
+	d := start(t, nil, "--db", ":memory:")
+	big := &clusto.Value{Type: clusto.String, Str: strings.Repeat("x", 32<<20)} // more than sockets hold
+	err := d.client(t).Apply(t.Context(), []clusto.Op{
+		{Op: "entity", Name: "p1", Driver: "pool"}, {Op: "attr", Name: "p1", Key: "big", Value: big},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", d.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "GET /v2/objects HTTP/1.1\r\nHost: x\r\n\r\n")
+	if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != http.StatusOK { //nolint:bodyclose // it is left lying
+		t.Fatalf("%v, %v", resp, err)
+	}
+	if code := d.end(t, syscall.SIGTERM); code != 0 || strings.Contains(d.log.String(), "cut off") {
+		t.Errorf("%d\n%s", code, d.log.String())
+	}
+}
+
 // TestSIGTERMDuringAnEndlessRequest cuts it off.
 func TestSIGTERMDuringAnEndlessRequest(t *testing.T) {
 	t.Parallel()

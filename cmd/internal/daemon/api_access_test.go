@@ -2,7 +2,11 @@ package daemon
 
 import (
 	"bytes"
+	"encoding/pem"
+	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -123,6 +127,24 @@ func TestDHCPServersClient(t *testing.T) {
 	s := &DHCPServer{cfg: &DHCP{APIURL: "http://127.0.0.1:1"}, log: slog.New(slog.DiscardHandler)}
 	s.cfg.APITokenFile = "/nowhere/token"
 	if _, err := s.newClient(); err == nil || !strings.Contains(err.Error(), "/nowhere/token") {
+		t.Error(err)
+	}
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer tok3n-tok3n-tok3n" {
+			t.Errorf("%s comes with %q", r.URL, r.Header.Get("Authorization"))
+		}
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"api":2,"networks":[]}`)
+	}))
+	defer srv.Close()
+	s.cfg.APIURL, s.cfg.APITokenFile = srv.URL, tempFile(t, "tok3n-tok3n-tok3n", 0o600)
+	s.cfg.APICAFile = tempFile(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})), 0o600)
+	c, err := s.newClient()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Networks(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
