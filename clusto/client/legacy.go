@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -133,7 +134,7 @@ func (l *Legacy) shared(ctx context.Context, key string) (*Record, error) {
 
 // entities gives the paths that a query answers with, each once.
 func (l *Legacy) entities(ctx context.Context, timeout time.Duration, query string) ([]string, error) {
-	var paths []string
+	var paths pathList
 	if err := l.call(ctx, timeout, http.MethodPost, query, &paths); err != nil {
 		return nil, err
 	}
@@ -144,13 +145,40 @@ func (l *Legacy) entities(ctx context.Context, timeout time.Duration, query stri
 	once := paths[:0]
 	for _, p := range paths {
 		if _, ok := splitPath(p); !ok {
-			return nil, l.c.broken(query, fmt.Errorf("%q is no /type/name", p))
+			return nil, l.c.broken(query, fmt.Errorf("%.80q is no /type/name", p))
 		}
 		if !seen[p] {
 			once, seen[p] = append(once, p), true
 		}
 	}
 	return once, nil
+}
+
+// pathList is a list of texts. Reading ends at the first item that is none: the
+// original can answer with megabytes of something else.
+type pathList []string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (p *pathList) UnmarshalJSON(b []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	if t, err := dec.Token(); err != nil || t == nil {
+		return err
+	} else if t != json.Delim('[') {
+		return fmt.Errorf("it begins with %.20q where a list is wanted", fmt.Sprint(t))
+	}
+	*p = pathList{}
+	for dec.More() {
+		t, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		s, ok := t.(string)
+		if !ok {
+			return fmt.Errorf("item %d is no text", len(*p))
+		}
+		*p = append(*p, s)
+	}
+	return nil
 }
 
 func (l *Legacy) get(ctx context.Context, timeout time.Duration, path string, into any) error {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -231,5 +234,24 @@ func TestCrowdOnOneMAC(t *testing.T) {
 	h, err := newLegacy(t, srv.URL).Host(t.Context(), clusto.MAC{})
 	if err != nil || len(h.Ambiguous) != 40 || h.Enabled || len(srv.Calls()) != 2 {
 		t.Errorf("%+v, %v", h, err)
+	}
+}
+
+// TestMegabytesOfNonsense: a list of what are no paths is given up at its first
+// item, and its error is short.
+func TestMegabytesOfNonsense(t *testing.T) {
+	for _, item := range []string{`{"a":1},`, `12345678,`, `"` + strings.Repeat("x", 1<<20) + `",`} {
+		body := "[" + strings.Repeat(item, (8<<20)/len(item)) + `"/server/s1"]`
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }))
+		l, err := client.NewLegacy(client.Config{URL: srv.URL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = l.Host(t.Context(), clusto.MAC{0, 1, 2, 3, 4, 5})
+		if !errors.Is(err, clusto.ErrUnavailable) || len(err.Error()) > 600 {
+			t.Errorf("%.20s: %d bytes of error: %.300v", item, len(err.Error()), err)
+		}
+		l.Close()
+		srv.Close()
 	}
 }
