@@ -162,7 +162,7 @@ func (c *change) boundTo(ctx context.Context, ip netip.Addr) ([]*entity, error) 
 	var id int64
 	var key string
 	var sub sql.NullString
-	err := each(ctx, c, boundSQL, []any{&id, &of.Name, &of.Type, &of.Driver, &key, &sub}, func() {
+	err := each(ctx, c, c.s.dialect.boundSQL(), []any{&id, &of.Name, &of.Type, &of.Driver, &key, &sub}, func() {
 		if key == keyIP && (!sub.Valid || sub.String == "ipstring") {
 			bound = append(bound, &entity{Entity: of, id: id})
 		}

@@ -186,7 +186,7 @@ func (c *change) macTaken(ctx context.Context, e *entity, mac clusto.MAC) error 
 	var r row
 	var of clusto.Entity
 	var taken error
-	err := each(ctx, c, ownersSQL, []any{&r.id, &r.entity, &r.key, &r.sub, integer{&r.number}, &of.Name, &of.Type, &of.Driver}, func() {
+	err := each(ctx, c, c.s.dialect.ownersSQL(), []any{&r.id, &r.entity, &r.key, &r.sub, integer{&r.number}, &of.Name, &of.Type, &of.Driver}, func() {
 		port := strings.HasPrefix(r.key, "port-") && isMAC(r.sub.String)
 		if port && r.entity != e.id && taken == nil {
 			taken = refuse(&entity{Entity: of}, &r)

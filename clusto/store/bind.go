@@ -97,12 +97,17 @@ func (c *change) rebind(ctx context.Context, e *entity, number sql.NullInt64, os
 	return c.attrOp(ctx, &op)
 }
 
-const boundSQL = `SELECT e.entity_id, e.name, e.type, e.driver, a."key", a.subkey FROM entity_attrs a
-		JOIN entities e ON e.entity_id = a.entity_id AND e.deleted_at_version IS NULL
-		WHERE a.string_value = ? AND a.deleted_at_version IS NULL
-	UNION ALL SELECT e.entity_id, e.name, e.type, e.driver, a."key", a.subkey FROM entity_attrs a
-		JOIN entities e ON e.entity_id = a.entity_id AND e.deleted_at_version IS NULL
-		WHERE a.int_value = ? AND a.deleted_at_version IS NULL`
+// boundSQL finds the attributes that may bind an address, by its text and its
+// int form.
+func (d *dialect) boundSQL() string {
+	return d.bound(`string_value`) + ` UNION ALL ` + d.bound(`int_value`)
+}
+
+func (d *dialect) bound(column string) string {
+	return `SELECT e.entity_id, e.name, e.type, e.driver, a."key", a.subkey FROM entity_attrs a` +
+		d.per("entities", "e", `e.entity_id = a.entity_id AND e.deleted_at_version IS NULL`) +
+		` WHERE a.` + column + ` = ? AND a.deleted_at_version IS NULL`
+}
 
 // ipTaken refuses an address that is bound to another entity.
 func (c *change) ipTaken(ctx context.Context, e *entity, ip netip.Addr) error {

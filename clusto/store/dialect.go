@@ -10,6 +10,7 @@ import (
 type dialect struct {
 	name     string
 	numbered bool   // parameters are $1, $2 ... instead of ?
+	lateral  bool   // a join is held to its order by LATERAL instead of CROSS JOIN
 	serial   string // type of a primary key that counts by itself
 	bigint   string // 64-bit integer
 	datetime string
@@ -32,6 +33,7 @@ var sqlite = &dialect{
 var postgres = &dialect{
 	name:     "postgresql",
 	numbered: true,
+	lateral:  true,
 	serial:   "SERIAL NOT NULL",
 	bigint:   "BIGINT",
 	datetime: "TIMESTAMP",
@@ -62,6 +64,23 @@ func (d *dialect) q(stmt string) string {
 		n++
 	}
 	return b.String()
+}
+
+// per joins a table to what stands before it, row by row: cond finds the rows of
+// each by an index, and no planner starts from the other end, or scans, because
+// it expects more rows than there are. SQLite keeps the order of a CROSS JOIN;
+// PostgreSQL does not look into a subquery with an OFFSET.
+func (d *dialect) per(table, alias, cond string) string {
+	if d.lateral {
+		return " CROSS JOIN LATERAL (SELECT * FROM " + table + " " + alias + " WHERE " + cond + " OFFSET 0) " + alias
+	}
+	return " CROSS JOIN " + table + " " + alias + " ON " + cond
+}
+
+// values gives a table of n parameters, one to a row, in column1. The database
+// cannot know what they are, and so plans but once.
+func values(n int, kind string) string {
+	return "(VALUES (CAST(? AS " + kind + "))" + strings.Repeat(", (?)", n-1) + ") v"
 }
 
 // params gives n question marks for an IN list.

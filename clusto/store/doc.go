@@ -3,7 +3,7 @@
 // is, and what this package writes, the original can read.
 //
 // There is one resolver from MAC to Host, in Go (resolve.go). It works on a
-// graph of entities; Host loads the few entities that one MAC needs with three
-// indexed queries, Hosts loads all of them with a few scans, and both ask the
-// same code.
+// graph of entities; Host loads the few that one MAC needs with one indexed
+// statement, Hosts all of them in chunks within one transaction, and both ask
+// the same code.
 package store

@@ -70,6 +70,7 @@ func contentsOf(t testing.TB, s *Store) (lines []string) {
 			lines = append(lines, fmt.Sprintf("%s %s %+v", o.Name, name(a), a.Value))
 		}
 	}
+	entities := len(lines)
 	err := s.Hosts(t.Context(), func(h *clusto.Host) error {
 		attrs := slices.Clone(h.Attrs)
 		for i := range attrs {
@@ -83,6 +84,7 @@ func contentsOf(t testing.TB, s *Store) (lines []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	slices.Sort(lines[entities:]) // they come in any order
 	return lines
 }
 

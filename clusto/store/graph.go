@@ -3,7 +3,6 @@ package store
 import (
 	"cmp"
 	"database/sql"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -43,6 +42,27 @@ const rowColumns = `a.attr_id, a.entity_id, a."key", a.subkey, a.number, a.datat
 
 func (r *row) fields() []any {
 	return []any{&r.id, &r.entity, &r.key, &r.sub, integer{&r.number}, &r.datatype, integer{&r.num}, &r.text, &r.time, integer{&r.rel}}
+}
+
+// hostColumns are the columns of a row from entity_attrs a in which text and date
+// share one, as hostFields scans them.
+const hostColumns = `a.attr_id, a.entity_id, a."key", a.subkey, a.number, a.datatype, a.int_value,
+	CASE WHEN a.datatype = 'datetime' THEN CAST(a.datetime_value AS VARCHAR(32)) ELSE a.string_value END, a.relation_id`
+
+func (r *row) hostFields() []any {
+	return []any{&r.id, &r.entity, &r.key, &r.sub, integer{&r.number}, &r.datatype, integer{&r.num}, either{r}, integer{&r.rel}}
+}
+
+// either scans a text or a date, whichever the datatype says.
+type either struct{ *row }
+
+// Scan implements sql.Scanner.
+func (e either) Scan(v any) error {
+	e.text, e.time = sql.NullString{}, sql.NullString{}
+	if e.datatype == clusto.Datetime {
+		return e.time.Scan(v)
+	}
+	return e.text.Scan(v)
 }
 
 // integer scans an integer column of a SQLite database, where the original let
@@ -97,10 +117,7 @@ type node struct {
 	ips     []ipRow
 	ports   []portRow
 	host    []nameRow
-	props   [3]nameRow // of an IP manager: baseip, netmask, gateway
-
-	nw    *clusto.Network // of props, once read
-	hasNW bool
+	kept    bool // a container, for the next chunk of a bulk read
 }
 
 type dhcpAttr struct {
@@ -143,21 +160,20 @@ func (n nameRow) after(o nameRow) bool {
 	return cmp.Or(cmp.Compare(n.number, o.number), cmp.Compare(n.id, o.id)) >= 0
 }
 
-// graph is a part of the inventory: all of it, or what one MAC needs.
+// graph is a part of the inventory: what one MAC needs, or a chunk of all hosts.
 type graph struct {
-	nodes    map[int64]*node
+	nodes    map[int64]*node           // hosts and their containers; nil for one that was deleted
+	networks map[int64]*clusto.Network // of what addresses are bound under, where it has a range
+	related  map[int64]*node           // what dhcp attributes point to, with its addresses; nil if deleted
 	managers func() ([]manager, error) // all IP managers, by name
 	merged   map[string]*merged        // by parents, for nodes without dhcp attributes
 }
 
-// manager is an IP manager whose range is known.
-type manager struct {
-	clusto.Network
-	id int64
-}
-
-func newGraph(size int) *graph {
-	return &graph{nodes: make(map[int64]*node, size), merged: map[string]*merged{}}
+func newGraph() *graph {
+	return &graph{
+		nodes: map[int64]*node{}, networks: map[int64]*clusto.Network{},
+		related: map[int64]*node{}, merged: map[string]*merged{},
+	}
 }
 
 func (g *graph) addNode(id int64, e clusto.Entity) *node {
@@ -193,23 +209,8 @@ func (n *node) add(r *row) {
 		if !r.sub.Valid {
 			n.host = append(n.host, nameRow{r.id, orNull(r.number), r.value().Text()})
 		}
-	default:
-		n.addProperty(r)
 	}
 }
-
-func (n *node) addProperty(r *row) {
-	i := slices.Index(managerKeys, r.key)
-	if i < 0 || r.sub.String != subProperty {
-		return
-	}
-	p := nameRow{r.id, orNull(r.number), strings.TrimSpace(r.value().Text())}
-	if n.props[i].id == 0 || p.after(n.props[i]) {
-		n.props[i] = p
-	}
-}
-
-var managerKeys = []string{"baseip", "netmask", "gateway"}
 
 func (n *node) addIP(r *row) {
 	ip := ipRow{id: r.id, number: orNull(r.number)}
@@ -246,36 +247,15 @@ func (n *node) hostname() string {
 	return name.text
 }
 
-// network reads the properties of an IP manager. Without a usable baseip there
-// is no range, and ok is false.
-func (n *node) network() (nw clusto.Network, ok bool) {
-	base, mask, gateway := n.props[0].text, n.props[1].text, n.props[2].text
-	base, bits, hasBits := strings.Cut(base, "/")
-	ip, err := netip.ParseAddr(base)
-	if err != nil || !ip.Is4() {
-		return nw, false
-	}
-	if hasBits && (mask == "" || mask == defaultNetmask) {
-		mask = bits
-	}
-	length, ok := maskLength(mask)
-	if !ok {
-		return nw, false
-	}
-	nw = clusto.Network{Name: n.Name, Prefix: netip.PrefixFrom(ip, length).Masked()}
-	if gw, err := netip.ParseAddr(gateway); err == nil && gw.Is4() {
-		nw.Gateway = gw
-	}
-	return nw, true
-}
-
-// ownNetwork is network, read once; nil if there is none.
-func (n *node) ownNetwork() *clusto.Network {
-	if !n.hasNW {
-		n.hasNW = true
-		if nw, ok := n.network(); ok {
-			n.nw = &nw
+// owners lists the MACs that n holds.
+func (n *node) owners() (out []macOwner) {
+	for _, p := range n.ports {
+		if p.sub == subOSPort {
+			continue
+		}
+		if mac, ok := parseStored(p.text); ok {
+			out = append(out, macOwner{mac, owner{entity: n.id, id: p.id, number: p.number, bmc: p.sub == subIPMI}})
 		}
 	}
-	return n.nw
+	return out
 }

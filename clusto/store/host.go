@@ -2,10 +2,9 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 
 	"github.com/clusto/clusto-engine/clusto"
 )
@@ -25,166 +24,137 @@ func parseStored(text string) (mac clusto.MAC, ok bool) {
 	return mac, slices.Contains(forms[:], text)
 }
 
-// ownersSQL finds the attributes with one of the texts. It names no key,
-// lest SQLite takes the index on key, which is no help.
-var ownersSQL = `SELECT a.attr_id, a.entity_id, a."key", a.subkey, a.number, e.name, e.type, e.driver
-	FROM entity_attrs a JOIN entities e ON e.entity_id = a.entity_id
-	WHERE a.string_value IN (` + params(clusto.MACForms) + `)
-	AND a.deleted_at_version IS NULL AND e.deleted_at_version IS NULL`
-
-// upwardSQL finds an entity and all its containers, each with the child that
-// led there, and the attributes of each that a host needs. UNION drops what is
-// found twice, so a cycle ends. CROSS JOIN keeps SQLite from starting with the
-// attributes instead of the few ancestors.
-var upwardSQL = `WITH RECURSIVE up(id, child) AS (
-		SELECT CAST(? AS INTEGER), CAST(NULL AS INTEGER)
-		UNION
-		SELECT c.entity_id, up.id FROM up CROSS JOIN entity_attrs c
-		WHERE c.relation_id = up.id AND c."key" = '_contains' AND c.deleted_at_version IS NULL)
-	SELECT up.id, up.child, e.name, e.type, e.driver, ` + maybeColumns + `
-	FROM up CROSS JOIN entities e
-	LEFT JOIN entity_attrs a ON a.entity_id = up.id AND a.deleted_at_version IS NULL
-		AND a."key" IN ('dhcp', 'ip', 'hostname', 'port-nic-eth', 'baseip', 'netmask', 'gateway')
-	WHERE e.entity_id = up.id AND e.deleted_at_version IS NULL`
-
-// nodeSQL finds one entity, with the addresses that a relation to it stands for
-// and the range that it has if it is an IP manager.
-var nodeSQL = `SELECT e.entity_id, CAST(NULL AS INTEGER), e.name, e.type, e.driver, ` + maybeColumns + `
-	FROM entities e LEFT JOIN entity_attrs a ON a.entity_id = e.entity_id AND a.deleted_at_version IS NULL
-		AND a."key" IN ('ip', 'baseip', 'netmask', 'gateway')
-	WHERE e.entity_id = ? AND e.deleted_at_version IS NULL`
-
-// maybeColumns are rowColumns of an outer join, where no row has id 0.
-var maybeColumns = strings.NewReplacer(
-	"a.attr_id", "COALESCE(a.attr_id, 0)", "a.entity_id", "COALESCE(a.entity_id, 0)",
-	`a."key"`, `COALESCE(a."key", '')`, "a.datatype", "COALESCE(a.datatype, '')").Replace(rowColumns)
+// spelled gives the spellings of a MAC as arguments of a query, NULL for those
+// that come twice because the MAC has no letters.
+func spelled(mac clusto.MAC) []any {
+	forms := mac.Spellings()
+	args := make([]any, len(forms))
+	for i, f := range forms {
+		if !slices.Contains(forms[:i], f) {
+			args[i] = f
+		}
+	}
+	return args
+}
 
 // Host resolves one MAC as /v2/hosts/{mac} and spec "From request to answer"
 // want it: by port-nic-eth 1's mac, else any port-nic-eth's, else an ipmi-mac,
 // servers before other entities. Several owners give a Host with Ambiguous set.
-// It returns ErrNotFound when nobody owns the MAC, and ErrUnavailable when the
-// database fails. Slices of the result may be shared: do not change them.
+// All of it is one state of the database. It returns ErrNotFound when nobody
+// owns the MAC, and ErrUnavailable when the database fails. Slices of the result
+// may be shared: do not change them.
 func (s *Store) Host(ctx context.Context, mac clusto.MAC) (*clusto.Host, error) {
-	g := newGraph(16)
-	g.managers = func() ([]manager, error) { return s.managers(ctx) }
-	owners, err := s.ownersOf(ctx, g, mac)
+	var h *clusto.Host
+	err := s.snapshot(ctx, func(ctx context.Context, r *reader) (err error) {
+		h, err = r.host(ctx, mac)
+		return err
+	})
 	if err != nil {
 		return nil, s.failed("ask", err)
 	}
-	owners = g.winners(owners)
-	if len(owners) == 0 {
+	if h == nil {
 		return nil, fmt.Errorf("find host %s: %w", mac, clusto.ErrNotFound)
 	}
-	if len(g.ambiguous(owners)) == 0 {
-		if err := s.loadUpward(ctx, g, owners[0].entity); err != nil {
-			return nil, s.failed("ask", err)
-		}
-	}
-	h, err := g.host(mac, owners)
-	if err != nil {
-		return nil, s.failed("ask", err)
-	}
-	return &h, nil
+	return h, nil
 }
 
-// ownersOf lists who holds the MAC, and puts them into the graph.
-func (s *Store) ownersOf(ctx context.Context, g *graph, mac clusto.MAC) ([]owner, error) {
-	forms := mac.Spellings()
-	args := make([]any, clusto.MACForms)
-	for i := range forms {
-		args[i] = forms[i]
-	}
-	rows, err := s.owners.QueryContext(ctx, args...)
+// host resolves one MAC; nil if nobody owns it.
+func (r *reader) host(ctx context.Context, mac clusto.MAC) (*clusto.Host, error) {
+	g := r.graph(ctx)
+	held, err := r.load(ctx, g, byMAC, spelled(mac)...)
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
-	var owners []owner
-	for rows.Next() {
-		var r row
-		var e clusto.Entity
-		if err := rows.Scan(&r.id, &r.entity, &r.key, &r.sub, integer{&r.number}, &e.Name, &e.Type, &e.Driver); err != nil {
+	owners := g.ownersOf(mac)
+	if held >= maxOwners {
+		if g, owners, err = r.crowd(ctx, mac); err != nil {
 			return nil, err
 		}
-		if sub := r.sub.String; r.key == keyNIC && (sub == subMAC || sub == subIPMI) {
-			g.addNode(r.entity, e)
-			owners = append(owners, owner{entity: r.entity, id: r.id, number: orNull(r.number), bmc: sub == subIPMI})
-		}
 	}
-	return owners, rows.Err()
+	owners = g.winners(owners)
+	if len(owners) == 0 {
+		return nil, nil
+	}
+	h, err := g.host(mac, owners)
+	return &h, err
 }
 
-// loadUpward loads an entity, its containers, and all that their attributes
-// point to.
-func (s *Store) loadUpward(ctx context.Context, g *graph, id int64) error {
-	if err := loadNodes(ctx, g, s.upward, id); err != nil {
-		return err
-	}
-	for _, rel := range g.pointed() {
-		if err := loadNodes(ctx, g, s.node, rel); err != nil {
-			return err
-		}
-	}
-	// The entities that dhcp values point to have managers of their own, which
-	// do not matter: a value is an address without a network.
-	return nil
-}
-
-// pointed lists the entities that the graph's attributes point to and that are
-// not in it.
-func (g *graph) pointed() (ids []int64) {
-	add := func(id int64) {
-		if id != 0 && g.nodes[id] == nil && !slices.Contains(ids, id) {
-			ids = append(ids, id)
-		}
-	}
+// ownersOf lists who holds the MAC.
+func (g *graph) ownersOf(mac clusto.MAC) (owners []owner) {
 	for _, n := range g.nodes {
-		for _, a := range n.dhcp {
-			add(a.rel)
-		}
-		for _, r := range n.ips {
-			add(r.rel)
+		for _, o := range n.owners() {
+			if o.mac == mac {
+				owners = append(owners, o.owner)
+			}
 		}
 	}
-	return ids
+	return owners
 }
 
-// loadNodes adds what upwardSQL and nodeSQL find. A node with several children
-// comes once with each: its attributes are taken with the first.
-func loadNodes(ctx context.Context, g *graph, stmt *sql.Stmt, id int64) error {
-	rows, err := stmt.QueryContext(ctx, id)
+// crowd finds the owners of a MAC that more attributes hold than host reads, and
+// loads what is needed of the one who gets it, if it is one.
+func (r *reader) crowd(ctx context.Context, mac clusto.MAC) (*graph, []owner, error) {
+	g := r.graph(ctx)
+	var owners []owner
+	var in row
+	var e clusto.Entity
+	err := r.each(ctx, ownersOf, []any{&in.id, &in.entity, &in.key, &in.sub, integer{&in.number}, &e.Name, &e.Type, &e.Driver}, func() {
+		if in.key == keyNIC && isMAC(in.sub.String) {
+			g.addNode(in.entity, e)
+			owners = append(owners, owner{entity: in.entity, id: in.id, number: orNull(in.number), bmc: in.sub.String == subIPMI})
+		}
+	}, spelled(mac)...)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	defer rows.Close()
-	type edge struct{ parent, child int64 }
-	var edges []edge
-	first := map[int64]int64{} // node -> the child that its attributes came with
-	for rows.Next() {
-		var r row
-		var at int64
-		var child sql.NullInt64
-		var e clusto.Entity
-		if err := rows.Scan(append([]any{&at, &child, &e.Name, &e.Type, &e.Driver}, r.fields()...)...); err != nil {
-			return err
-		}
-		n := g.addNode(at, e)
-		if c, ok := first[at]; !ok {
-			first[at] = child.Int64
-		} else if c != child.Int64 {
-			r.id = 0
-		}
-		if child.Valid {
-			edges = append(edges, edge{at, child.Int64})
-		}
-		if r.id != 0 {
-			n.add(&r)
+	owners = g.winners(owners)
+	if len(owners) > 0 && len(g.ambiguous(owners)) == 0 {
+		_, err = r.load(ctx, g, byEntity, owners[0].entity)
+	}
+	return g, owners, err
+}
+
+// load adds what a statement of hostSQL finds, and what that points to. held is
+// how many attributes hold a MAC that was asked for.
+func (r *reader) load(ctx context.Context, g *graph, from statement, args ...any) (held int, err error) {
+	var in row
+	rows := make([]row, 0, 32)
+	if err := r.each(ctx, from, in.hostFields(), func() { rows = append(rows, in) }, args...); err != nil {
+		return 0, err
+	}
+	ranges := map[int64]*ranged{}
+	for i := range rows {
+		switch a := &rows[i]; {
+		case a.id == 0:
+			g.addNode(a.entity, clusto.Entity{Name: a.key, Type: a.sub.String, Driver: a.text.String})
+		case slices.Contains(managerKeys, a.key):
+			if ranges[a.entity] == nil {
+				ranges[a.entity] = &ranged{name: a.sub.String}
+			}
+			ranges[a.entity].add(a)
+		case a.key == keyNIC && isMAC(a.sub.String) && slices.Contains(args, any(a.text.String)):
+			held++
 		}
 	}
-	for _, e := range edges {
-		if n := g.nodes[e.child]; n != nil {
-			n.addParent(e.parent)
-		}
+	for id, m := range ranges {
+		g.networks[id] = m.network()
 	}
-	return rows.Err()
+	for i := range rows {
+		g.file(&rows[i])
+	}
+	return held, r.relate(ctx, g, maps.Values(g.nodes))
+}
+
+// file adds a row of hostSQL to its node, if that is there. A container that is
+// reached in several ways comes with its attributes as often.
+func (g *graph) file(a *row) {
+	switch n := g.nodes[a.entity]; {
+	case n == nil:
+	case a.id == 0 && a.rel.Valid:
+		if child := g.nodes[a.rel.Int64]; child != nil {
+			child.addParent(a.entity)
+		}
+	case a.id != 0 && !slices.ContainsFunc(n.dhcp, func(b dhcpAttr) bool { return b.ID == a.id }):
+		n.add(a)
+	}
 }

@@ -40,28 +40,32 @@ func option(h *clusto.Host, name string) string {
 	return strings.Join(out, ", ")
 }
 
-// sameAlone compares every host of Hosts with what Host says of its MAC, and
-// gives how many there were.
+// sameAlone compares every host of Hosts, in chunks of several sizes, with what
+// Host says of its MAC, and gives how many there were.
 func sameAlone(t testing.TB, s *Store) (n int) {
 	t.Helper()
-	var last clusto.MAC
-	err := s.Hosts(t.Context(), func(h *clusto.Host) error {
-		n++
-		if slices.Compare(last[:], h.MAC[:]) >= 0 && n > 1 {
-			t.Errorf("%s comes after %s", h.MAC, last)
-		}
-		last = h.MAC
-		alone, err := s.Host(t.Context(), h.MAC)
+	for _, entities := range []int{1, 3, chunkEntities} {
+		seen := map[clusto.MAC]bool{}
+		err := s.hostsBy(t.Context(), chunks{entities, bulkTime}, func(h *clusto.Host) error {
+			if seen[h.MAC] {
+				t.Errorf("in chunks of %d: %s comes twice", entities, h.MAC)
+			}
+			seen[h.MAC] = true
+			alone, err := s.Host(t.Context(), h.MAC)
+			if err != nil {
+				return err
+			}
+			if !reflect.DeepEqual(alone, h) {
+				t.Errorf("%s:\nalone   %s\nin chunks of %d %s", h.MAC, asJSON(t, alone), entities, asJSON(t, h))
+			}
+			return nil
+		})
 		if err != nil {
-			return err
+			t.Fatal(err)
 		}
-		if !reflect.DeepEqual(alone, h) {
-			t.Errorf("%s:\nalone   %s\nin bulk %s", h.MAC, asJSON(t, alone), asJSON(t, h))
+		if n = max(n, len(seen)); n != len(seen) {
+			t.Errorf("in chunks of %d: %d hosts, want %d", entities, len(seen), n)
 		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 	return n
 }

@@ -12,7 +12,7 @@ import (
 // have what is in use. All of it is one state of the database; fn must not
 // change it, and should not take long. fn's error ends it and is returned.
 func (s *Store) Objects(ctx context.Context, fn func(*clusto.Object) error) error {
-	tx, err := s.beginRead(ctx)
+	tx, err := s.beginBulk(ctx)
 	if err != nil {
 		return s.failed("read", err)
 	}

@@ -116,48 +116,6 @@ func TestReadOnlyWarnsOfMissingIndexes(t *testing.T) {
 	}
 }
 
-// TestHostUsesIndexes asks SQLite how it would look a host up, in a database
-// with the indexes of the original and in a new one.
-func TestHostUsesIndexes(t *testing.T) {
-	old := originalFile(t, "clusto.sql")
-	// Opened twice: EXPLAIN alone does not notice indexes that another
-	// connection has added.
-	openTest(t, old).Close()
-	for name, s := range map[string]*Store{
-		"original": openTest(t, old),
-		"new":      openTest(t, filepath.Join(t.TempDir(), "clusto.db")),
-	} {
-		for _, q := range []struct {
-			text string
-			args int
-		}{{ownersSQL, clusto.MACForms}, {upwardSQL, 1}, {nodeSQL, 1}, {managersSQL, 0}, {containersSQL, 1}, {boundSQL, 2}} {
-			for _, step := range plan(t, s, q.text, q.args) {
-				// Managers are few and found by their driver, for which clusto has
-				// no index; their attributes must be.
-				if strings.HasPrefix(step, "SCAN") && step != "SCAN up" && step != "SCAN CONSTANT ROW" && !(q.text == managersSQL && step == "SCAN e") {
-					t.Errorf("%s: %s\n%s", name, step, q.text)
-				}
-			}
-		}
-	}
-}
-
-func plan(t testing.TB, s *Store, query string, args int) (steps []string) {
-	t.Helper()
-	values := make([]any, args)
-	for i := range values {
-		values[i] = 1
-	}
-	var id, parent, unused int
-	var detail string
-	err := each(t.Context(), s.read, "EXPLAIN QUERY PLAN "+query, []any{&id, &parent, &unused, &detail},
-		func() { steps = append(steps, detail) }, values...)
-	if err != nil || len(steps) == 0 {
-		t.Fatal(steps, err)
-	}
-	return steps
-}
-
 // TestFileThatWasReplaced was a server that answered from a deleted file, and
 // wrote changes into it.
 func TestFileThatWasReplaced(t *testing.T) {

@@ -179,7 +179,7 @@ func (g *graph) collect(n *node) []clusto.Attr {
 func (g *graph) dhcpOf(n *node) []clusto.Attr {
 	out := make([]clusto.Attr, 0, len(n.dhcp))
 	for _, a := range n.dhcp {
-		if to := g.nodes[a.rel]; a.Value.Type == clusto.Relation && to != nil {
+		if to := g.related[a.rel]; a.Value.Type == clusto.Relation && to != nil {
 			a.Value.Str = to.path
 			for _, b := range to.bounds() {
 				a.Value.Addrs = append(a.Value.Addrs, b.ip)
@@ -272,10 +272,8 @@ func groupAddrs(group []ipRow, part ipPart) (ips []netip.Addr) {
 // networkOf gives the network of the manager that the address was bound under,
 // else that of the one manager whose range holds it, else nil.
 func (g *graph) networkOf(rel int64, ip netip.Addr) (*clusto.Network, error) {
-	if m := g.nodes[rel]; rel != 0 && m != nil {
-		if nw := m.ownNetwork(); nw != nil {
-			return nw, nil
-		}
+	if nw := g.networks[rel]; nw != nil {
+		return nw, nil
 	}
 	all, err := g.managers()
 	if err != nil {
@@ -286,21 +284,4 @@ func (g *graph) networkOf(rel int64, ip netip.Addr) (*clusto.Network, error) {
 		return &nw, nil
 	}
 	return nil, nil
-}
-
-// holders gives the managers whose range holds ip and is the narrowest of all
-// that do: a manager of 10.0.0.0/8 stands back behind one of 10.1.0.0/16. More
-// than one means that nobody can tell which.
-func holders(all []manager, ip netip.Addr) []manager {
-	var out []manager
-	for _, m := range all {
-		if !m.Prefix.Contains(ip) || len(out) > 0 && m.Prefix.Bits() < out[0].Prefix.Bits() {
-			continue
-		}
-		if len(out) > 0 && m.Prefix.Bits() > out[0].Prefix.Bits() {
-			out = out[:0]
-		}
-		out = append(out, m)
-	}
-	return out
 }

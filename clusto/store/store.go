@@ -8,10 +8,13 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"sync/atomic"
+	"time"
 
 	"github.com/clusto/clusto-engine/clusto"
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
-	_ "modernc.org/sqlite"             // the driver "sqlite"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
 // Store is an open inventory database. It is safe for concurrent use.
@@ -26,7 +29,10 @@ type Store struct {
 	file   string      // SQLite: its path, "" for memory
 	opened os.FileInfo // of file, when it was opened
 
-	owners, upward, node *sql.Stmt // of Host, prepared on read
+	bulk      *sql.DB     // for Hosts and Objects, whose transactions take long
+	snapshots bool        // a transaction that reads for long keeps no writer waiting
+	hosts     prepared    // on read
+	several   atomic.Bool // the last host took several statements
 }
 
 // Open opens the database that dsn names: FILE, sqlite:///FILE (sqlite:////FILE
@@ -97,13 +103,24 @@ func (s *Store) present(verb string) error {
 }
 
 func (s *Store) connectPostgres(d dsn) error {
-	db, err := sql.Open("pgx", d.url)
+	cfg, err := pgx.ParseConfig(d.url)
 	if err != nil {
 		return fmt.Errorf("open database %q: %w: %w", s.name, err, clusto.ErrInvalid)
 	}
+	connect := func() *sql.DB {
+		return stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
+			// Compiling a statement takes longer than any of ours. Where this is
+			// unknown it is not done either.
+			c.PgConn().ExecParams(ctx, `SET jit = off`, nil, nil, nil, nil).Read()
+			return nil
+		}))
+	}
+	db := connect()
 	db.SetMaxOpenConns(16)
 	db.SetMaxIdleConns(8)
 	s.read, s.write = db, db
+	s.snapshots = true
+	s.openBulk(connect())
 	return nil
 }
 
@@ -154,7 +171,29 @@ func (s *Store) openSQLite(ctx context.Context, url string, wal bool) (err error
 	if wal && !s.readOnly {
 		s.useWAL(ctx)
 	}
+	var mode string
+	if err := s.read.QueryRowContext(ctx, `PRAGMA journal_mode`).Scan(&mode); err != nil {
+		return s.failed("open", err)
+	}
+	s.snapshots = mode == "wal"
+	bulk, err := sql.Open("sqlite", url+"&_pragma=cache_size(-8192)") // it reads everything once
+	if err != nil {
+		return fmt.Errorf("open database %q: %w", s.name, err)
+	}
+	s.openBulk(bulk)
 	return nil
+}
+
+// bulkReaders is how many of Hosts and Objects may run at once.
+const bulkReaders = 4
+
+// openBulk has Hosts and Objects use connections apart, so that slow readers of
+// all hosts never keep a lookup of one waiting.
+func (s *Store) openBulk(db *sql.DB) {
+	s.bulk = db
+	db.SetMaxOpenConns(bulkReaders)
+	db.SetMaxIdleConns(1)
+	db.SetConnMaxIdleTime(time.Minute)
 }
 
 // useWAL lets readers go on while a change is written. Where it cannot be had,
@@ -168,13 +207,8 @@ func (s *Store) useWAL(ctx context.Context) {
 }
 
 func (s *Store) prepare(ctx context.Context) (err error) {
-	for _, p := range []struct {
-		into **sql.Stmt
-		text string
-	}{{&s.owners, ownersSQL}, {&s.upward, upwardSQL}, {&s.node, nodeSQL}} {
-		if *p.into, err = s.read.PrepareContext(ctx, s.dialect.q(p.text)); err != nil {
-			return fmt.Errorf("open database %q: prepare: %w: %w", s.name, err, clusto.ErrUnavailable)
-		}
+	if s.hosts, err = s.dialect.prepareOn(ctx, s.read); err != nil {
+		return fmt.Errorf("open database %q: prepare: %w: %w", s.name, err, clusto.ErrUnavailable)
 	}
 	return nil
 }
@@ -187,6 +221,9 @@ func (s *Store) Close() error {
 	}
 	if s.write != nil && s.write != s.read {
 		errs = append(errs, s.write.Close())
+	}
+	if s.bulk != nil {
+		errs = append(errs, s.bulk.Close())
 	}
 	return errors.Join(errs...)
 }
