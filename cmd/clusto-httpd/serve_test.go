@@ -131,7 +131,7 @@ func TestSIGTERMDuringARequest(t *testing.T) {
 // it waits for other requests.
 func TestSIGTERMDuringAStream(t *testing.T) {
 	d := start(t, nil, "--db", ":memory:")
-	big := &clusto.Value{Type: clusto.String, Str: strings.Repeat("x", 32<<20)} // more than sockets hold
+	big := &clusto.Value{Type: clusto.String, Str: strings.Repeat("x", 10<<20)} // more than sockets hold
 	err := d.client(t).Apply(t.Context(), []clusto.Op{
 		{Op: "entity", Name: "p1", Driver: "pool"}, {Op: "attr", Name: "p1", Key: "big", Value: big},
 	})
@@ -143,6 +143,9 @@ func TestSIGTERMDuringAStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
+	if err := conn.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
+		t.Fatal(err)
+	}
 	fmt.Fprint(conn, "GET /v2/objects HTTP/1.1\r\nHost: x\r\n\r\n")
 	if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != http.StatusOK { //nolint:bodyclose // it is left lying
 		t.Fatalf("%v, %v", resp, err)
