@@ -17,9 +17,10 @@ import (
 )
 
 // How often Auto looks which server there is: behind the original, to notice
-// that it was replaced; and after a failure.
+// that it was replaced by one that answers its calls too; and after a failure.
 const (
 	lookEvery = time.Minute
+	lookNewer = 5 * time.Second // when the original's calls are answered as the original does not
 	lookLeast = time.Second
 )
 
@@ -77,6 +78,7 @@ func NewAuto(cfg Config, found func(Server)) (*Auto, error) {
 	}
 	a := &Auto{Client: c, legacy: l, found: found, switched: make(chan struct{})}
 	a.ctx, a.stop = context.WithCancel(context.Background())
+	l.newer = func() { a.lookAfter(lookNewer) }
 	return a, nil
 }
 
@@ -165,10 +167,18 @@ func (a *Auto) either(ctx context.Context, v2, legacy func() error) (err error) 
 
 // heard looks again, after a call that ended with err, if it is time for that.
 func (a *Auto) heard(err error) {
+	switch {
+	case errors.Is(err, clusto.ErrUnavailable):
+		a.lookAfter(lookLeast)
+	case a.Server() == Original:
+		a.lookAfter(lookEvery)
+	}
+}
+
+// lookAfter looks again, if the last time is so long ago.
+func (a *Auto) lookAfter(d time.Duration) {
 	last := a.looked.Load()
-	since := time.Since(time.Unix(0, last))
-	due := since >= lookEvery && a.Server() == Original || since >= lookLeast && errors.Is(err, clusto.ErrUnavailable)
-	if due && a.looked.CompareAndSwap(last, time.Now().UnixNano()) {
+	if time.Since(time.Unix(0, last)) >= d && a.looked.CompareAndSwap(last, time.Now().UnixNano()) {
 		a.lookAgain()
 	}
 }

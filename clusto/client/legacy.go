@@ -58,6 +58,10 @@ type Legacy struct {
 	memory   Memory
 	hosts    gate // hosts that are being read
 	requests gate // requests on their way, for hosts or for what they share
+
+	// newer is told of an answer that the original does not give: it speaks
+	// HTTP/1.0 alone. A proxy before it may, so this proves nothing.
+	newer func()
 }
 
 // NewLegacy makes a Legacy. It does not connect.
@@ -202,6 +206,9 @@ func (l *Legacy) request(ctx context.Context, timeout time.Duration, method, pat
 		return err
 	}
 	defer func() { _ = resp.Body.Close() }()
+	if resp.ProtoAtLeast(1, 1) && l.newer != nil {
+		l.newer()
+	}
 	if resp.StatusCode != http.StatusOK {
 		return l.refusal(path, resp)
 	}
