@@ -1,10 +1,9 @@
 // Package httpd serves the inventory over HTTP: /v2, which answers a host in
-// one request, and the calls of the original clusto-httpd that its DHCP daemon
-// made, for clients of old.
+// one request, and every call of the original clusto-httpd, for clients of old.
 //
-// Every group of calls is a file with a method that registers its routes; the
-// rest of the original's calls go in beside them, one file each. What stands
-// before all of them is in guard*.go and auth*.go.
+// Every group of calls is a file with a method that registers its routes: v2*.go
+// has ours, query*.go and legacy*.go have the original's and what its library
+// had beside. What stands before all of them is in guard*.go and auth*.go.
 package httpd
 
 import (

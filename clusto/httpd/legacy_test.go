@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/clusto/clusto-engine/clusto/httpd"
+	"github.com/clusto/clusto-engine/clusto/store"
 )
 
 // TestSixCalls asks for a host as the original's DHCP daemon did.
@@ -77,4 +78,31 @@ func TestFormBody(t *testing.T) {
 	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil || len(got) == 0 || !strings.HasPrefix(got[0], "/rack/") {
 		t.Errorf("got %v, %v", got, err)
 	}
+}
+
+// TestGet finds an entity by its name, else by serial number, address or MAC.
+func TestGet(t *testing.T) {
+	eachOriginal(t, func(t *testing.T, s *store.Store) {
+		base := serve(t, s, httpd.Config{})
+		for _, serial := range []string{"", "SN-42", "10.42.0.200"} {
+			try(t, "GET", base+"/server/s0010/addattr?key=system&subkey=serial&value="+serial, 200, "")
+		}
+		try(t, "POST", base+"/pool/00:1e:c9:00:00:01", 201, "")
+		for term, want := range map[string]string{
+			"s0001": "/server/s0001", "P0123456789": "/server/s0027", "SN-42": "/server/s0010", "10.42.0.11": "/server/s0001",
+			"00:1e:c9:00:00:01": "/pool/00:1e:c9:00:00:01", "00:1E:C9:00:00:02": "/server/s0002",
+		} {
+			got := try(t, "GET", base+"/query/get?name="+term, 200, want)
+			var list []struct{ Object string }
+			if decode(t, got, &list); len(list) != 1 || list[0].Object != want {
+				t.Errorf("%s: %v", term, list)
+			}
+		}
+		for _, term := range []string{"P9999999999", "02:00:00:00:00:99", "10.42.0.200"} { // nobody's, though it could be
+			sameJSON(t, try(t, "GET", base+"/query/get?name="+term, 200, ""), []byte(`[]`), false)
+		}
+		for _, term := range []string{"", "SN-43", "192.0.2.1", "::1", "10.42.0"} {
+			try(t, "GET", base+"/query/get?name="+term, 404, "")
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package httpd
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"net/http"
@@ -33,6 +34,9 @@ func (s *server) get(r *http.Request, p form) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(found) > shownMax {
+		return nil, invalid("%d entities have %.80q: get_entities lists so many", len(found), term)
+	}
 	out := make([]any, len(found))
 	for i, e := range found {
 		if out[i], err = s.showAs(r, p, e.Name, false); err != nil {
@@ -41,6 +45,9 @@ func (s *server) get(r *http.Request, p form) (any, error) {
 	}
 	return out, nil
 }
+
+// shownMax is how many entities one answer shows whole.
+const shownMax = 256
 
 // serial is what the original took for a serial number. Any other is found too,
 // if there is one.
@@ -51,7 +58,10 @@ func (s *server) lookUp(r *http.Request, term string) ([]clusto.Entity, error) {
 	if err != nil || len(found) > 0 {
 		return found, err
 	}
-	match, mayBeNobody := s.matchTerm(term)
+	if term == "" { // some serial numbers are empty
+		return nil, fmt.Errorf("parameter name is empty: %w", clusto.ErrNotFound)
+	}
+	match, mayBeNobody := matchTerm(term)
 	found, err = s.Store.Entities(r.Context(), clusto.Query{Attrs: match})
 	if err != nil || len(found) > 0 || mayBeNobody {
 		return found, err
@@ -67,7 +77,7 @@ func (s *server) lookUp(r *http.Request, term string) ([]clusto.Entity, error) {
 
 // matchTerm says which attribute finds an entity by something other than its
 // name, and whether nobody is an answer.
-func (s *server) matchTerm(term string) (match []clusto.AttrMatch, mayBeNobody bool) {
+func matchTerm(term string) (match []clusto.AttrMatch, mayBeNobody bool) {
 	text := func(key, sub string, values ...string) clusto.AttrMatch {
 		return clusto.AttrMatch{Key: key, Subkey: &clusto.NullString{Text: sub}, Value: &clusto.ValueMatch{Texts: values}}
 	}
@@ -77,8 +87,7 @@ func (s *server) matchTerm(term string) (match []clusto.AttrMatch, mayBeNobody b
 	}
 	if ip, err := netip.ParseAddr(term); err == nil && ip.Is4() {
 		b := ip.As4()
-		n := int64(b[0])<<24 | int64(b[1])<<16 | int64(b[2])<<8 | int64(b[3])
-		n += math.MinInt32
+		n := int64(binary.BigEndian.Uint32(b[:])) + math.MinInt32
 		return []clusto.AttrMatch{
 			text("ip", "ipstring", ip.String()),
 			{Key: "ip", Subkey: &clusto.NullString{Null: true}, Value: &clusto.ValueMatch{Int: &n}},

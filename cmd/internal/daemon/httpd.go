@@ -30,7 +30,7 @@ func HTTPDMain(args []string) int {
 	var cfg HTTPD
 	err := ParseFlags(Program{
 		Name: "clusto-httpd", Section: "http",
-		About: "Serves the inventory over HTTP: /v2, and what the original's DHCP daemon asked for.",
+		About: "Serves the inventory over HTTP: /v2, and every call of the original's API.",
 	}, args, &cfg)
 	if err != nil {
 		return ExitCode("clusto-httpd", err)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -93,5 +94,36 @@ func TestLogger(t *testing.T) {
 		if last := lines[len(lines)-1]; len(lines) != tt.lines || json.Valid(last) != tt.json || !strings.Contains(string(last), "three") {
 			t.Errorf("%s, %s:\n%s", tt.format, tt.level, got)
 		}
+	}
+}
+
+// TestReadOnlyGet refuses changes by GET, and takes them by POST.
+func TestReadOnlyGet(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var got []int
+	cfg := HTTPD{DB: ":memory:", Listen: "127.0.0.1:0", ReadOnlyGet: true}
+	err := ServeHTTPD(ctx, cfg, slog.New(slog.NewTextHandler(t.Output(), nil)), func(addr string) {
+		go func() {
+			defer cancel()
+			for _, call := range []string{"POST /pool/p", "GET /pool/p/setattr?key=k&value=v", "POST /pool/p/setattr?key=k&value=v", "GET /pool/p"} {
+				method, path, _ := strings.Cut(call, " ")
+				req, err := http.NewRequestWithContext(ctx, method, "http://"+addr+path, nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				resp, err := http.DefaultClient.Do(req)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				resp.Body.Close()
+				got = append(got, resp.StatusCode)
+			}
+		}()
+	})
+	if err != nil || !slices.Equal(got, []int{201, 405, 200, 200}) {
+		t.Errorf("%v, %v", got, err)
 	}
 }
