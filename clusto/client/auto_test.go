@@ -132,7 +132,8 @@ func TestOneTakesTheOthersPlace(t *testing.T) {
 			t.Errorf("a call of the kind that is not there: %v", err)
 		}
 	}
-	fails() // nobody is there yet
+	fails()       // nobody is there yet
+	a.LookAgain() // which ends before somebody is
 	for _, want := range []client.Server{client.Original, client.V2, client.Original} {
 		if want == client.V2 {
 			p.ours(s)
@@ -157,7 +158,8 @@ func TestOneTakesTheOthersPlace(t *testing.T) {
 		}
 		works(t, a)
 		p.close()
-		fails() // gone, but it stays what it was
+		fails()       // gone, but it stays what it was
+		a.LookAgain() // which ends before another is there
 	}
 }
 
