@@ -33,8 +33,8 @@ func (s *Store) Change(ctx context.Context, ops []clusto.Op) ([]clusto.Result, e
 		return nil, s.failed("change", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // it fails after Commit, as it should
-	if s.dialect.lock != "" {
-		if _, err := tx.ExecContext(ctx, s.dialect.lock); err != nil {
+	if s.lock != "" {
+		if _, err := tx.ExecContext(ctx, s.lock); err != nil {
 			return nil, s.failed("lock", err)
 		}
 	}
@@ -52,6 +52,7 @@ func (s *Store) Change(ctx context.Context, ops []clusto.Op) ([]clusto.Result, e
 	if err := tx.Commit(); err != nil {
 		return nil, s.failed("change", err)
 	}
+	s.wrote(ctx)
 	return c.results, nil
 }
 

@@ -18,6 +18,7 @@ type dialect struct {
 	tables   string // lists the names of tables, one column
 	columns  string // lists the columns of table ?, one column
 	indexes  string // lists the names of indexes, one column
+	feed     *feedDDL
 }
 
 var sqlite = &dialect{
@@ -28,6 +29,7 @@ var sqlite = &dialect{
 	tables:   `SELECT name FROM sqlite_master WHERE type IN ('table', 'view')`,
 	columns:  `SELECT name FROM pragma_table_info(?)`,
 	indexes:  `SELECT name FROM sqlite_master WHERE type = 'index'`,
+	feed:     sqliteFeed,
 }
 
 var postgres = &dialect{
@@ -39,12 +41,13 @@ var postgres = &dialect{
 	datetime: "TIMESTAMP",
 	// What BEGIN IMMEDIATE is to SQLite: writers wait for each other, since
 	// neither names nor counters are guarded by a constraint; readers go on.
-	lock: `LOCK TABLE entities, entity_attrs, counters IN SHARE ROW EXCLUSIVE MODE`,
+	lock: postgresLock,
 	tables: `SELECT table_name FROM information_schema.tables
 		WHERE table_schema = ANY (current_schemas(false))`,
 	columns: `SELECT column_name FROM information_schema.columns
 		WHERE table_schema = ANY (current_schemas(false)) AND table_name = ?`,
 	indexes: `SELECT indexname FROM pg_indexes WHERE schemaname = ANY (current_schemas(false))`,
+	feed:    postgresFeed,
 }
 
 // q gives a statement its parameters' spelling. No statement of this package

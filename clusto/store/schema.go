@@ -81,7 +81,11 @@ func (s *Store) migrate(ctx context.Context) error {
 		return s.failed("open", err)
 	}
 	if !slices.Contains(have, "entities") {
-		return s.createSchema(ctx, have)
+		if err := s.createSchema(ctx, have); err != nil {
+			return err
+		}
+		s.openFeed(ctx)
+		return nil
 	}
 	if err := s.checkSchema(ctx, have); err != nil {
 		return err
@@ -89,10 +93,15 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err := s.checkVersion(ctx); err != nil {
 		return err
 	}
-	return s.addIndexes(ctx)
+	if err := s.addIndexes(ctx); err != nil {
+		return err
+	}
+	s.openFeed(ctx)
+	return nil
 }
 
 func (s *Store) createSchema(ctx context.Context, have []string) error {
+	have = slices.DeleteFunc(have, func(table string) bool { return table == "clusto_changes" })
 	if len(have) > 0 {
 		return fmt.Errorf("open database %q: it has tables (%s) but none of clusto's; give clusto's own database, or a new one: %w",
 			s.name, strings.Join(have, ", "), clusto.ErrInvalid)

@@ -24,7 +24,11 @@ type Store struct {
 	read     *sql.DB
 	write    *sql.DB // one connection; the same as read on PostgreSQL
 	readOnly bool
+	lock     string // first statement of a writing transaction, "" for none
 	log      *slog.Logger
+	feed     feed
+
+	immutable bool // SQLite: read as if nobody wrote
 
 	file   string      // SQLite: its path, "" for memory
 	opened os.FileInfo // of file, when it was opened
@@ -49,7 +53,8 @@ func Open(ctx context.Context, dsn string, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{name: redact(dsn), dialect: d.dialect, log: log}
+	s := &Store{name: redact(dsn), dialect: d.dialect, lock: d.dialect.lock, log: log}
+	s.feed.init(d.dialect)
 	if err := s.connect(ctx, d); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -139,7 +144,7 @@ func (s *Store) connectSQLite(ctx context.Context, d dsn) error {
 			s.log.Warn("the database is read-only: changes will be refused", "database", s.name)
 			if !sqliteOpens(ctx, d.sqliteURL(mode, "")) {
 				// A database in WAL mode in a folder that may not be written.
-				extra = "&immutable=1"
+				extra, s.immutable = "&immutable=1", true
 			}
 		}
 	}
@@ -215,6 +220,7 @@ func (s *Store) prepare(ctx context.Context) (err error) {
 
 // Close closes the database.
 func (s *Store) Close() error {
+	s.closeFeed()
 	var errs []error
 	if s.read != nil {
 		errs = append(errs, s.read.Close())
