@@ -142,10 +142,10 @@ func (r *changeReader) bound(ctx context.Context, after int64) (everybody bool, 
 // changedSQL is what the rows say. Every use has two parameters.
 const changedSQL = `changed(id) AS (SELECT DISTINCT entity_id FROM clusto_changes WHERE seq > ? AND seq <= ?)`
 
-// namedSQL finds whom it concerns, with the MACs of each: the changed ones,
+// concernedSQL finds whom it concerns, with the MACs of each: the changed ones,
 // those whose dhcp attributes point to them, all that one of these contains, and
 // what is bound under them. UNION drops what is found twice, so a cycle ends.
-const namedSQL = `WITH RECURSIVE ` + changedSQL + `,
+const concernedSQL = `WITH RECURSIVE ` + changedSQL + `,
 	concerned(id) AS (
 		SELECT id FROM changed
 		UNION SELECT r.entity_id FROM changed CROSS JOIN entity_attrs r
@@ -168,7 +168,7 @@ func (r *changeReader) name(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.hosts(ctx, namedSQL, r.from, r.to.seq); err != nil {
+	if err := r.hosts(ctx, concernedSQL, r.from, r.to.seq); err != nil {
 		return err
 	}
 	if !managers {
@@ -224,10 +224,7 @@ func (r *changeReader) hosts(ctx context.Context, query string, args ...any) err
 // unmanaged adds the hosts with an address that is not bound under a manager
 // with a range: its network is found among those of all managers.
 func (r *changeReader) unmanaged(ctx context.Context) error {
-	g := newGraph(16)
-	var a row
-	err := each(ctx, r.tx, `SELECT `+rowColumns+` FROM entity_attrs a WHERE a."key" IN ('baseip', 'netmask', 'gateway')
-		AND a.deleted_at_version IS NULL`, a.fields(), func() { g.addNode(a.entity, clusto.Entity{}).add(&a) })
+	ranges, _, err := readRanges(func(into []any, fn func()) error { return each(ctx, r.tx, rangesSQL, into, fn) })
 	if err != nil {
 		return err
 	}
@@ -238,7 +235,7 @@ func (r *changeReader) unmanaged(ctx context.Context) error {
 			AND (m.number = a.number OR m.number IS NULL AND a.number IS NULL) AND m.deleted_at_version IS NULL
 		WHERE a."key" = 'ip' AND (a.subkey IS NULL OR a.subkey = 'ipstring') AND a.deleted_at_version IS NULL`,
 		[]any{&id, &rel}, func() {
-			if n := g.nodes[rel]; n == nil || n.ownNetwork() == nil {
+			if ranges[rel] == nil {
 				ids = append(ids, id)
 			}
 		})
