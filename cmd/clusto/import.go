@@ -20,8 +20,9 @@ import (
 const importAbout = "Put a site that is written down in YAML, or servers in CSV, into the inventory: all of it or nothing."
 
 type importFlags struct {
-	Site   string `arg:"" help:"The file; - is standard input. What the inventory holds already is left as it is."`
-	Format string `default:"auto" placeholder:"FORMAT" help:"yaml or csv; auto takes *.csv for CSV and anything else for YAML."`
+	Site   string `arg:"" complete:":files" help:"The file; - is standard input. What the inventory holds already is left as it is."`
+	Format string `default:"auto" complete:"auto,yaml,csv" placeholder:"FORMAT" help:"yaml or csv; auto takes *.csv for CSV and anything else for YAML."`
+	output
 	choice
 }
 
@@ -48,16 +49,52 @@ func importMain(args []string) int {
 	} else if err != nil {
 		return fail("import", exitUsage, err)
 	}
+	made := flags.newFile()
 	inv, done, err := flags.open(ctx, false)
 	if err != nil {
 		return fail("import", code(err), flags.advise(err))
 	}
 	defer done()
-	if err := inv.Apply(ctx, s.Ops()); err != nil {
+	if _, err := inv.Change(ctx, s.Ops()); err != nil {
+		if errors.As(err, new(*clusto.OpError)) {
+			discard(ctx, inv, done, made)
+		}
 		return flags.refused(s, err)
 	}
-	fmt.Println(summary(s) + " in " + flags.String())
+	if err := flags.report(os.Stdout, s); err != nil {
+		return fail("import", exitFailed, fmt.Errorf("write to standard output: %w", err))
+	}
 	return 0
+}
+
+// discard deletes a database that was made for a site that was refused, if
+// nobody has put anything into it since.
+func discard(ctx context.Context, inv inventory, done func(), file string) {
+	if file == "" {
+		return
+	}
+	all, err := inv.Entities(ctx, clusto.Query{})
+	done()
+	if err != nil || len(all) > 1 { // clustometa is there from the start
+		return
+	}
+	for _, end := range []string{"", "-wal", "-shm"} {
+		_ = os.Remove(file + end) // what is left of it is empty
+	}
+}
+
+// report says what was imported.
+func (f *importFlags) report(w io.Writer, s *site.Site) error {
+	if f.JSON {
+		return printJSON(w, struct {
+			File       string `json:"file"`
+			Operations int    `json:"operations"`
+			Servers    int    `json:"servers"`
+			Networks   int    `json:"networks"`
+		}{s.Where(-1), len(s.Ops()), len(s.Servers()), len(s.Networks())})
+	}
+	_, err := fmt.Fprintln(w, summary(s)+" in "+f.String())
+	return err
 }
 
 // isCSV goes by the format where one is named, else by the file's name.

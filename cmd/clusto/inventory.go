@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 
 	"github.com/clusto/clusto-engine/clusto"
@@ -19,7 +20,11 @@ const defaultAPI = "http://127.0.0.1:9996"
 // clusto-httpd. Errors wrap clusto's sentinels.
 type inventory interface {
 	Find(ctx context.Context, what string) ([]clusto.Host, error)
-	Apply(ctx context.Context, ops []clusto.Op) error
+	Object(ctx context.Context, name string) (clusto.Object, error)
+	Objects(ctx context.Context, fn func(*clusto.Object) error) error
+	Entities(ctx context.Context, q clusto.Query) ([]clusto.Entity, error)
+	Attrs(ctx context.Context, q clusto.AttrQuery) ([]clusto.Attr, error)
+	Change(ctx context.Context, ops []clusto.Op) ([]clusto.Result, error)
 }
 
 // choice are the flags that say which inventory is meant. Nil is not given: an
@@ -76,14 +81,39 @@ func (c *choice) open(ctx context.Context, readOnly bool) (inv inventory, done f
 
 // asReadOnly adds ?mode=ro to the name of a SQLite file.
 func asReadOnly(dsn string) string {
+	if sqliteFile(dsn) == "" || strings.Contains(dsn, "?") {
+		return dsn
+	}
+	return dsn + "?mode=ro"
+}
+
+// sqliteFile gives the file that a data source name means, "" for what is none.
+func sqliteFile(dsn string) string {
 	scheme, file, found := strings.Cut(dsn, "://")
 	if !found {
 		scheme, file = "sqlite", dsn
 	}
-	if scheme != "sqlite" || file == "" || strings.Contains(file, ":memory:") || strings.Contains(file, "?") {
-		return dsn
+	file, _, _ = strings.Cut(file, "?")
+	if found {
+		file = strings.TrimPrefix(file, "/")
 	}
-	return dsn + "?mode=ro"
+	if scheme != "sqlite" || strings.Contains(file, ":memory:") {
+		return ""
+	}
+	return file
+}
+
+// newFile gives the file that opening the database would make, "" if there is
+// one, or none is meant.
+func (c *choice) newFile() string {
+	if c.DB == nil {
+		return ""
+	}
+	file := sqliteFile(*c.DB)
+	if _, err := os.Stat(file); file == "" || !errors.Is(err, os.ErrNotExist) {
+		return ""
+	}
+	return file
 }
 
 // code tells what is wrong with what was asked for from what is wrong with the

@@ -15,19 +15,19 @@ import (
 	"github.com/clusto/clusto-engine/cmd/internal/daemon"
 )
 
-// command is one thing that clusto does. main gets the arguments after the
-// command's name and returns the exit code.
-type command struct {
-	name, about string
-	main        func(args []string) int
-}
-
 // commands are in the order of the help.
-var commands = []command{
-	{"demo", demoAbout, demoMain},
-	{"up", upAbout, upMain},
-	{"import", importAbout, importMain},
-	{"show", showAbout, showMain},
+var commands []*command
+
+func init() { // completion speaks of all of them
+	commands = []*command{
+		{name: "demo", about: demoAbout, main: demoMain, flags: func() any { return new(demoFlags) }},
+		{name: "up", about: upAbout, main: upMain, flags: func() any { return new(upFlags) }},
+		{name: "import", about: importAbout, main: importMain, flags: func() any { return new(importFlags) }},
+		asks[exportFlags]("export", exportAbout),
+		asks[showFlags]("show", showAbout, "info", "tree"),
+		attrCommand, poolCommand, rackCommand,
+		{name: "completion", about: completionAbout, main: completionMain, flags: func() any { return new(completionFlags) }},
+	}
 }
 
 // Exit codes, besides 0.
@@ -59,35 +59,44 @@ func run(args []string) int {
 	switch name := args[0]; name {
 	case "help", "--help", "-h":
 		if name == "help" && len(args) > 1 {
-			return dispatch(args[1], []string{"--help"})
+			return dispatch(commands, "", append(args[1:], "--help"))
 		}
 		return help(os.Stdout)
 	case "--version":
 		var flags struct{ Version kong.VersionFlag }
 		code, _ := parse("", "", args[:1], &flags)
 		return code
+	case "__complete":
+		return complete(args[1:], os.Stdout)
 	default:
-		return dispatch(name, args[1:])
+		return dispatch(commands, "", args)
 	}
 }
 
-func dispatch(name string, args []string) int {
-	names := make([]string, 0, len(commands))
-	for _, c := range commands {
-		if c.name == name {
-			return c.main(args)
+// dispatch gives the arguments to the command that the first one names, of the
+// commands of parent.
+func dispatch(among []*command, parent string, args []string) int {
+	c := find(among, args[0])
+	if c == nil {
+		names := make([]string, 0, len(among))
+		for _, c := range among {
+			names = append(names, c.name)
 		}
-		names = append(names, c.name)
+		fmt.Fprintf(os.Stderr, "clusto: unknown command %q: %s\n", parent+args[0], daemon.Suggest(args[0], names))
+		return exitUsage
 	}
-	fmt.Fprintf(os.Stderr, "clusto: unknown command %q: %s\n", name, daemon.Suggest(name, names))
-	return exitUsage
+	if c.sub == nil {
+		return c.main(args[1:])
+	}
+	if args = args[1:]; len(args) == 0 || args[0] == "--help" || args[0] == "-h" {
+		return c.help(os.Stdout)
+	}
+	return dispatch(c.sub, parent+c.name+" ", args)
 }
 
 func help(w io.Writer) int {
 	fmt.Fprint(w, "clusto is the operator's tool of clusto-engine.\n\nUsage: clusto COMMAND [ARGUMENTS]\n\n")
-	for _, c := range commands {
-		fmt.Fprintf(w, "  %-8s %s\n", c.name, c.about)
-	}
+	list(w, commands)
 	fmt.Fprint(w, "\n\"clusto help COMMAND\" tells more of one; \"clusto --version\" prints the version.\n")
 	return 0
 }

@@ -27,14 +27,20 @@ servers:
     ipmi: {mac: 00:11:22:33:44:56, ip: 192.168.1.51}
 `
 
-const shown = `/server/ex0000
+const shownHost = `/server/ex0000
   type      server
   driver    basicserver
   hostname  ex0000
   dhcp      enabled
+  in
+    /pool/pxeboot-servers
+    /rack/sv2-r01          ru 3
   ports
-    00:11:22:33:44:55  port-nic-eth 1  no osport
-    00:11:22:33:44:56  port-nic-eth 1  no osport  BMC
+    console-serial 1
+    nic-eth 1         00:11:22:33:44:55
+    nic-eth 1         00:11:22:33:44:56  BMC
+    nic-eth 2
+    pwr-nema-5 1
   addresses
     192.168.1.50  eth0   network lan  192.168.1.0/24  netmask 255.255.255.0  gateway 192.168.1.254
     192.168.1.51  ipmi0  network lan  192.168.1.0/24  netmask 255.255.255.0  gateway 192.168.1.254
@@ -49,10 +55,17 @@ const shownRack = `/rack/sv2-r01
   driver    basicrack
   hostname  sv2-r01
   dhcp      not enabled: no dhcp/enabled on /rack/sv2-r01 or any of its containers
-  ports: none
-  addresses: none
+  units     45, 44 free
+  in
+    /datacenter/sv2
   dhcp attributes
     NTP_server  192.168.1.4  /datacenter/sv2  distance 1
+  attributes
+    maxu/property  45
+    minu/property  1
+  from the top
+    45  -
+    44  -
 `
 
 func TestShow(t *testing.T) {
@@ -65,18 +78,23 @@ func TestShow(t *testing.T) {
 			return runClusto(t, "", append(append([]string{"show"}, args...), where...)...)
 		}
 		for _, what := range []string{"ex0000", "00:11:22:33:44:55", "0011.2233.4456", "192.168.1.50", "192.168.1.51"} {
-			want(t, show(what), result{shown, "", 0})
+			want(t, show(what), result{shownHost, "", 0})
 		}
-		want(t, show("sv2-r01"), result{shownRack, "", 0})
-		want(t, show("ex0009"), result{"", "clusto show: \"ex0009\" is no name, MAC or IPv4 address in " + where[1] + "\n", exitFailed})
+		if r := show("sv2-r01"); r.code != 0 || !strings.HasPrefix(r.out, shownRack) || !strings.HasSuffix(r.out, "\n    4   -\n    3   /server/ex0000\n    2   -\n    1   -\n") {
+			t.Errorf("a rack: %+v", r)
+		}
+		want(t, show("ex0009"), result{"", "clusto show: \"ex0009\" is no name, MAC or IPv4 address in " + where[1] + "; did you mean \"ex0000\"?\n", exitFailed})
 
 		r := show("ex0000", "--json")
-		var got struct{ Hosts []clusto.Host }
+		var got view
 		if err := json.Unmarshal([]byte(r.out), &got); err != nil || r.code != 0 || r.err != "" {
 			t.Fatalf("--json: %v in %+v", err, r)
 		}
 		if hosts, err := openStore(t, dbs[i]).Find(t.Context(), "ex0000"); err != nil || !reflect.DeepEqual(got.Hosts, hosts) {
 			t.Errorf("--json gives\n%+v, the store\n%+v, %v", got.Hosts, hosts, err)
+		}
+		if o, err := openStore(t, dbs[i]).Object(t.Context(), "ex0000"); err != nil || len(got.Objects) != 1 || !reflect.DeepEqual(got.Objects[0], o) {
+			t.Errorf("--json gives\n%+v, the store\n%+v, %v", got.Objects, o, err)
 		}
 	}
 }
@@ -120,19 +138,34 @@ func TestShowOddities(t *testing.T) {
 			{Key: "dhcp", Subkey: &sub, Value: clusto.Value{Type: clusto.String, Str: "a\x1b[2Jb"}, Origin: "/networkswitch/sw1"},
 		},
 	}
+	one, vlan := 2, "vlan"
+	v := view{Objects: []clusto.Object{{
+		Entity: odd.Entity,
+		Attrs: []clusto.Attr{
+			{Key: "port-nic-eth", Subkey: &vlan, Number: &one, Value: clusto.Value{Type: clusto.Int, Int: 7}},
+			{Key: "port-nic-eth", Number: &one, Value: clusto.Value{Type: clusto.String}},
+			{Key: "note", Number: &two, Value: clusto.Value{Type: clusto.String, Str: "two"}},
+			{Key: "note", Value: clusto.Value{Type: clusto.JSON, Str: "[1]"}},
+			{Key: "_hidden", Value: clusto.Value{Type: clusto.Int}},
+		},
+		Ports: []clusto.Port{{Type: "nic-eth", Num: 1}, {Type: "nic-eth", Num: 2, To: "/server/a", ToNum: "1"}},
+	}}}
 	var b strings.Builder
-	err := (&showFlags{}).print(&b, []clusto.Host{
+	for _, g := range byEntity([]clusto.Host{
 		odd,
 		{MAC: clusto.MAC{2, 0, 0, 0, 0, 9}, Ambiguous: []string{"/server/a", "/server/b"}},
 		{MAC: clusto.MAC{2, 0, 0, 0, 0, 8}, Ambiguous: []string{"/server/a", "/server/c"}},
-	})
+	}) {
+		v.print(&b, g)
+	}
 	const want = `/networkswitch/sw1
   type      networkswitch
   driver    basicnetworkswitch
   hostname  sw1
   dhcp      not enabled: dhcp/enabled is "0" on /pool/off
   ports
-    02:00:00:00:00:01  port-nic-eth 2  osport eth1
+    nic-eth 1
+    nic-eth 2  to /server/a 1  vlan 7  (no subkey) ""
   addresses
     10.0.0.1  any port  in no network of clusto
     10.0.0.2  eth1      network n  10.0.0.0/22  netmask 255.255.252.0  no gateway
@@ -140,12 +173,13 @@ func TestShowOddities(t *testing.T) {
     (no subkey)      ""                                 /pool/p             distance 1
     tftp_server [2]  /server/boot = 10.0.0.8, 10.0.0.9  /networkswitch/sw1  distance 0
     tftp_server      "a\x1b[2Jb"                        /networkswitch/sw1  distance 0
-
+  attributes
+    note      [1]
+    note [2]  two
 02:00:00:00:00:09 has several owners, and gets no answer until one is left: /server/a, /server/b
-
 02:00:00:00:00:08 has several owners, and gets no answer until one is left: /server/a, /server/c
 `
-	if b.String() != want || err != nil {
-		t.Errorf("got\n%s%v\nwant\n%s", b.String(), err, want)
+	if b.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
 	}
 }
