@@ -2,6 +2,8 @@ package httpd_test
 
 import (
 	"encoding/json"
+	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -313,5 +315,24 @@ func TestClientsOfTheOriginalAreNotKept(t *testing.T) {
 	defer resp.Body.Close()
 	if resp.ContentLength != 0 || resp.StatusCode != 200 {
 		t.Errorf("%s, length %d", resp.Status, resp.ContentLength)
+	}
+}
+
+// TestRedirectWithoutAHost leads a client of HTTP/1.0, which needs to name no
+// host, to the address that it came to.
+func TestRedirectWithoutAHost(t *testing.T) {
+	base := serve(t, originalStore(t), httpd.Config{})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := conn.Write([]byte("GET /pool/s0001/attrs?key=ip HTTP/1.0\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if want := "\r\nLocation: " + base + "/server/s0001/attrs?key=ip\r\n"; err != nil || !strings.Contains(string(answer), want) {
+		t.Errorf("no %q, %v:\n%s", want, err, answer)
 	}
 }

@@ -3,6 +3,7 @@ package httpd
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -125,7 +126,11 @@ func wholeURL(r *http.Request, e clusto.Entity, word string) string {
 	if r.TLS != nil {
 		scheme = "https"
 	}
-	u := url.URL{Scheme: scheme, Host: r.Host, RawQuery: r.URL.RawQuery}
+	host := r.Host
+	if here, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && host == "" {
+		host = here.String() // HTTP/1.0 needs no Host
+	}
+	u := url.URL{Scheme: scheme, Host: host, RawQuery: r.URL.RawQuery}
 	u.Path = e.Path() + "/" + word
 	u.RawPath = "/" + url.PathEscape(e.Type) + "/" + url.PathEscape(e.Name) + "/" + url.PathEscape(word)
 	return u.String()

@@ -53,7 +53,9 @@ func entitiesWhere(q clusto.Query) (where string, args []any) {
 			args = appendTexts(args, c.values)
 		}
 	}
-	if q.Contains != "" {
+	if len(q.Contains) > containsMax {
+		where += " AND 1 = 0"
+	} else if q.Contains != "" {
 		where += " AND (e.name LIKE ? ESCAPE '!' OR lower(e.name) LIKE ? ESCAPE '!')"
 		part := "%" + likeText.Replace(q.Contains) + "%"
 		args = append(args, part, strings.ToLower(part))
@@ -69,6 +71,10 @@ func entitiesWhere(q clusto.Query) (where string, args []any) {
 	}
 	return where + " AND e.entity_id IN (" + strings.Join(unions, " UNION ") + ")", args
 }
+
+// containsMax is the length of a text, in bytes, from which on no name contains
+// it: a name has 128 characters. SQLite takes patterns of 50,000 bytes.
+const containsMax = 10_000
 
 // likeText makes LIKE take a text literally, after ESCAPE '!'.
 var likeText = strings.NewReplacer("!", "!!", "%", "!%", "_", "!_")

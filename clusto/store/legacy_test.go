@@ -233,3 +233,15 @@ func TestWhatPostgresDoesNotTake(t *testing.T) {
 		}
 	})
 }
+
+// TestSearchForALongText finds nothing, where SQLite takes no pattern of that
+// length.
+func TestSearchForALongText(t *testing.T) {
+	eachOriginal(t, "clusto.sql", func(t *testing.T, s *Store) {
+		for _, part := range []string{strings.Repeat("_", containsMax), strings.Repeat("s", containsMax+1), strings.Repeat("s", 60_000)} {
+			if found, err := s.Entities(t.Context(), clusto.Query{Contains: part}); err != nil || len(found) != 0 {
+				t.Errorf("%d bytes: %d entities, %v", len(part), len(found), err)
+			}
+		}
+	})
+}
