@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -154,9 +155,13 @@ func (c *change) flush(ctx context.Context) error {
 	}
 	values := strings.TrimSuffix(strings.Repeat("("+params(attrColumns)+"), ", len(live)), ", ")
 	if len(live) == pendingMax { // the common length is worth preparing
-		return c.exec(ctx, insertHead+values, args...)
+		err = c.exec(ctx, insertHead+values, args...)
+	} else {
+		_, err = c.tx.ExecContext(ctx, c.s.dialect.q(insertHead+values), args...)
 	}
-	_, err = c.tx.ExecContext(ctx, c.s.dialect.q(insertHead+values), args...)
+	if isTooLong(err) {
+		return tooLong{slices.MaxFunc(live, func(a, b *attr) int { return cmp.Compare(len(a.text.String), len(b.text.String)) }), err}
+	}
 	return err
 }
 

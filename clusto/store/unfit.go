@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -13,13 +14,34 @@ import (
 // (54000). SQLite takes all of these.
 func unfit(err error) string {
 	var pg *pgconn.PgError
+	var long tooLong
 	switch {
+	case errors.As(err, &long):
+		return long.Error()
 	case !errors.As(err, &pg):
 		return ""
-	case pg.Code == "54000":
-		return "a value is too long for the database's index on values, which has room for 2,700 bytes"
 	case strings.HasPrefix(pg.Code, "22"):
 		return "the database does not take a value: " + pg.Message
 	}
 	return ""
 }
+
+// isTooLong tells a value that is longer than a row of PostgreSQL's indexes may
+// be. The index on values is the original's, which has the same limit there.
+func isTooLong(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "54000"
+}
+
+// tooLong is an attribute whose value is too long.
+type tooLong struct {
+	*attr
+	err error
+}
+
+func (t tooLong) Error() string {
+	return fmt.Sprintf("the value of attribute %s of %s is too long: it has %d bytes, and the database's index on values has room for 2,700",
+		strings.TrimSuffix(t.key+"/"+t.sub.String, "/"), pathOf(t.of), len(t.text.String))
+}
+
+func (t tooLong) Unwrap() error { return t.err }
