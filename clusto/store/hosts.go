@@ -36,8 +36,8 @@ type macOwner struct {
 // Hosts resolves every MAC that some entity holds as a port-nic-eth's mac or
 // ipmi-mac, and gives each to fn once, as Host would give it, in no order that
 // means anything. All of it is one state of the database, of which only a chunk
-// is in memory; a database whose writers would have to wait for that is read as
-// a whole first. fn may use the Store, but if all of it takes more than 10
+// is in memory; a database whose writers would have to wait for that, or that
+// lacks the indexes for it, is read as a whole first. fn may use the Store, but if all of it takes more than 10
 // minutes, Hosts ends with ErrUnavailable. fn's error ends it and is returned.
 // The slices of a Host may be shared with others: do not change them.
 func (s *Store) Hosts(ctx context.Context, fn func(*clusto.Host) error) error {
@@ -53,11 +53,11 @@ func (s *Store) hostsBy(ctx context.Context, c chunks, fn func(*clusto.Host) err
 		return s.failed("read", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // nothing was written
-	if !s.snapshots {
+	if !s.chunked {
 		c.entities = math.MaxInt32
 	}
 	b := &bulk{reader: &reader{tx: tx}, dialect: s.dialect, entities: c.entities, fn: fn}
-	err = b.run(ctx, !s.snapshots)
+	err = b.run(ctx, !s.chunked)
 	var own *ownError
 	switch {
 	case errors.As(err, &own):

@@ -190,6 +190,24 @@ func setTwo(s *Store, ip string) error {
 	return tx.Commit()
 }
 
+// TestHostsWithoutIndexes reads a database that may not be altered in one go:
+// each chunk would read all of it.
+func TestHostsWithoutIndexes(t *testing.T) {
+	file := originalFile(t, "clusto.sql")
+	openTest(t, file).Close()
+	if s := openTest(t, file+"?mode=ro"); !s.chunked {
+		t.Error("with the indexes, and write-ahead logging, it is not read in chunks")
+	}
+	runSQLite(t, file, `DROP INDEX idx_attrs_relation_key`)
+	s := openTest(t, file+"?mode=ro")
+	if s.chunked {
+		t.Error("without the indexes it is read in chunks")
+	}
+	if n := sameAlone(t, s); n != 27 {
+		t.Errorf("%d hosts", n)
+	}
+}
+
 // TestHostsAreForgotten counts what is left of a bulk read in memory.
 func TestHostsAreForgotten(t *testing.T) {
 	s := openTest(t, filepath.Join(t.TempDir(), "clusto.db"))
@@ -254,7 +272,7 @@ func TestReadersOfAllHostsAreSlow(t *testing.T) {
 					t.Errorf("got %s", asJSON(t, got))
 				}
 				apply(t, s, attrAt("ex0000", "dhcp/domain", str("new.example.org")))
-				if s.snapshots {
+				if s.chunked {
 					ctx, cancel := context.WithDeadline(t.Context(), time.Now())
 					defer cancel()
 					if err := s.Hosts(ctx, nil); !errors.Is(err, clusto.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
@@ -276,9 +294,9 @@ func TestHostsEndInTime(t *testing.T) {
 		s := open()
 		apply(t, s, fleet(4)...)
 		n := 0
-		err := s.hostsBy(t.Context(), chunks{3, 100 * time.Millisecond}, func(*clusto.Host) error {
+		err := s.hostsBy(t.Context(), chunks{3, 20 * time.Millisecond}, func(*clusto.Host) error {
 			if n++; n == 1 {
-				<-time.After(200 * time.Millisecond)
+				<-time.After(40 * time.Millisecond)
 			}
 			return nil
 		})

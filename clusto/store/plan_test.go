@@ -44,8 +44,7 @@ func indexed(d *dialect) []struct {
 
 // TestReadsUseIndexes asks either database how it would look hosts up, with the
 // indexes of the original and those that Open adds, and in a new one. SQLite is
-// asked before and after ANALYZE: PostgreSQL after, its tables being so large
-// that it would rather not read them.
+// asked before and after ANALYZE, and so is PostgreSQL.
 func TestReadsUseIndexes(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) {
 		old := originalFile(t, "clusto.sql")
@@ -63,9 +62,9 @@ func TestReadsUseIndexes(t *testing.T) {
 		dsn := pgtest.New(t)
 		s := openTest(t, dsn)
 		apply(t, s, fleet(400)...)
-		plansOfPostgres(t, "new", s, "SET enable_seqscan = off")
+		plansOfPostgres(t, "new", s, false)
 		execute(t, s, `ANALYZE`)
-		plansOfPostgres(t, "analyzed", s, "SET enable_seqscan = on")
+		plansOfPostgres(t, "analyzed", s, true)
 	})
 }
 
@@ -80,7 +79,9 @@ func plansOfSQLite(t *testing.T, name string, s *Store) {
 			if what == "SCAN" && !found {
 				t.Errorf("%s, %s: %s", name, q.name, step)
 			}
-			if strings.Contains(step, "idx_attrs_subkey") || strings.Contains(step, "AUTOMATIC") {
+			wrong := strings.Contains(step, "idx_attrs_entity_version") && q.name != "attributes of a chunk" || strings.Contains(step, "idx_attrs_subkey") ||
+				strings.Contains(step, "idx_attrs_key") && q.name != "ranges"
+			if wrong || strings.Contains(step, "AUTOMATIC") {
 				t.Errorf("%s, %s: %s", name, q.name, step)
 			}
 		}
@@ -111,15 +112,18 @@ func planWith(t testing.TB, s *Store, query string, args ...any) (steps []string
 
 // plansOfPostgres looks for scans of whole tables, and for indexes that lead to
 // more than one entity.
-func plansOfPostgres(t *testing.T, name string, s *Store, setting string) {
+func plansOfPostgres(t *testing.T, name string, s *Store, analyzed bool) {
 	t.Helper()
 	conn, err := s.read.Conn(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if _, err := conn.ExecContext(t.Context(), setting); err != nil {
-		t.Fatal(err)
+	if !analyzed { // it takes new tables for tiny ones
+		if _, err := conn.ExecContext(t.Context(), "SET enable_seqscan = off"); err != nil {
+			t.Fatal(err)
+		}
+		defer conn.ExecContext(t.Context(), "SET enable_seqscan = on") //nolint:errcheck // the connection goes with the test
 	}
 	for _, q := range indexed(s.dialect) {
 		var text string
@@ -133,8 +137,10 @@ func plansOfPostgres(t *testing.T, name string, s *Store, setting string) {
 			t.Fatal(err)
 		}
 		plans[0].Plan.walk(func(n *planNode) {
-			if n.Type == "Seq Scan" {
-				t.Errorf("%s, %s: %s on %s", name, q.name, n.Type, n.Relation)
+			// The others lead to all that an entity contains, or to all of a key.
+			wrong := analyzed && n.Index == "idx_attrs_entity_version" || n.Index == "idx_attrs_subkey" || n.Index == "idx_attrs_key" && q.name != "ranges"
+			if n.Type == "Seq Scan" || wrong {
+				t.Errorf("%s, %s: %s on %s by %s", name, q.name, n.Type, n.Relation, n.Index)
 			}
 		})
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -33,10 +34,10 @@ type Store struct {
 	file   string      // SQLite: its path, "" for memory
 	opened os.FileInfo // of file, when it was opened
 
-	bulk      *sql.DB     // for Hosts and Objects, whose transactions take long
-	snapshots bool        // a transaction that reads for long keeps no writer waiting
-	hosts     prepared    // on read
-	several   atomic.Bool // the last host took several statements
+	bulk    *sql.DB     // for Hosts and Objects, whose transactions take long
+	chunked bool        // that is no harm to writers, and the indexes for it are there
+	hosts   prepared    // on read
+	several atomic.Bool // the last host took several statements
 }
 
 // Open opens the database that dsn names: FILE, sqlite:///FILE (sqlite:////FILE
@@ -124,7 +125,7 @@ func (s *Store) connectPostgres(d dsn) error {
 	db.SetMaxOpenConns(16)
 	db.SetMaxIdleConns(8)
 	s.read, s.write = db, db
-	s.snapshots = true
+	s.chunked = true
 	s.openBulk(connect())
 	return nil
 }
@@ -180,7 +181,7 @@ func (s *Store) openSQLite(ctx context.Context, url string, wal bool) (err error
 	if err := s.read.QueryRowContext(ctx, `PRAGMA journal_mode`).Scan(&mode); err != nil {
 		return s.failed("open", err)
 	}
-	s.snapshots = mode == "wal"
+	s.chunked = mode == "wal"
 	bulk, err := sql.Open("sqlite", url+"&_pragma=cache_size(-8192)") // it reads everything once
 	if err != nil {
 		return fmt.Errorf("open database %q: %w", s.name, err)
@@ -214,6 +215,13 @@ func (s *Store) useWAL(ctx context.Context) {
 func (s *Store) prepare(ctx context.Context) (err error) {
 	if s.hosts, err = s.dialect.prepareOn(ctx, s.read); err != nil {
 		return fmt.Errorf("open database %q: prepare: %w: %w", s.name, err, clusto.ErrUnavailable)
+	}
+	have, err := s.list(ctx, s.dialect.indexes)
+	if err != nil {
+		return s.failed("open", err)
+	}
+	for _, ix := range []string{"idx_attrs_relation_key", "idx_attrs_entity_key"} {
+		s.chunked = s.chunked && slices.Contains(have, ix)
 	}
 	return nil
 }
