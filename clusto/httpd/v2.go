@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"time"
 
 	"github.com/clusto/clusto-engine/clusto"
@@ -97,7 +98,7 @@ func (s *server) postBatch(w http.ResponseWriter, r *http.Request) {
 			s.fail(w, r, http.StatusRequestEntityTooLarge, fmt.Sprintf("the batch is larger than %d bytes: send it in parts", s.MaxBody))
 			return
 		}
-		s.fail(w, r, http.StatusBadRequest, "read batch: "+err.Error())
+		s.fail(w, r, http.StatusBadRequest, "read batch: "+mistake(err))
 		return
 	}
 	results, err := s.Store.Change(r.Context(), b.Ops)
@@ -122,6 +123,33 @@ func readJSON(body io.Reader, into any) error {
 		return err
 	}
 	return nil
+}
+
+// mistake says what is wrong with JSON, in words of JSON.
+func mistake(err error) string {
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.Is(err, io.EOF):
+		return "it is empty; want {\"ops\": [...]}"
+	case !errors.As(err, &kind):
+		return err.Error()
+	case kind.Field == "":
+		return "it is no object; want {\"ops\": [...]}"
+	}
+	want := "a JSON " + kind.Type.Kind().String()
+	switch kind.Type.Kind() {
+	case reflect.String:
+		want = "a text, in quotes"
+	case reflect.Int, reflect.Int64:
+		want = "an integer of 64 bits"
+	case reflect.Bool:
+		want = "true or false"
+	case reflect.Slice:
+		want = "a list"
+	case reflect.Struct:
+		want = "an object"
+	}
+	return fmt.Sprintf("%s at byte %d is a %s: want %s", kind.Field, kind.Offset, kind.Value, want)
 }
 
 // version tells clients who they talk to.

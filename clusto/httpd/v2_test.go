@@ -83,11 +83,15 @@ func TestErrorsInWords(t *testing.T) {
 		{"GET", "/v2/nosuch", "", 501, "check the API URL"},
 		{"GET", "/v2/v2/hosts/00:1e:c9:00:00:01", "", 501, "check the API URL"}, // was a 404: every host unknown
 		{"POST", "/v2/hosts", "", 501, "POST /v2/hosts"},
-		{"POST", "/v2/batch", "", 400, "EOF"},
+		{"POST", "/v2/batch", "", 400, "it is empty"},
 		{"POST", "/v2/batch", `{"ops":[`, 400, "unexpected EOF"},
 		{"POST", "/v2/batch", `{"ops":[{"op":"entity","nam":"x"}]}`, 400, `"nam"`},
 		{"POST", "/v2/batch", `{"ops":[]} {}`, 400, "more than one"},
-		{"POST", "/v2/batch", `{"ops":"x"}`, 400, "cannot unmarshal"},
+		{"POST", "/v2/batch", `{"ops":"x"}`, 400, "ops at byte 10 is a string: want a list"},
+		{"POST", "/v2/batch", `[]`, 400, "it is no object"},
+		{"POST", "/v2/batch", `{"ops":[{"op":"disconnect","name":"s0001","port":"nic-eth","num":1}]}`, 400, "ops.num at byte 66 is a number: want a text"},
+		{"POST", "/v2/batch", `{"ops":[{"ru":1.5}]}`, 400, "ops.ru at byte 17 is a number 1.5: want an integer"},
+		{"POST", "/v2/batch", `{"ops":[{"value":{"int":99999999999999999999}}]}`, 400, "ops.value.int"},
 		{"POST", "/v2/batch", `{"ops":[` + strings.Repeat(" ", 1<<10) + `]}`, 413, "larger than 1024 bytes"},
 	} {
 		status, a := ask(t, tt.method, base+tt.path, tt.body)

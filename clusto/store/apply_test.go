@@ -171,6 +171,9 @@ var refusals = []struct {
 	{"no address", bind("ex0000", "10.0.0", ""), clusto.ErrInvalid, `"10.0.0"`},
 	{"an address of no network", bind("ex0000", "10.0.0.1", ""), clusto.ErrNotFound, "create an ipmanager"},
 	{"a network's own address", bind("ex0000", "192.168.1.255", ""), clusto.ErrInvalid, "broadcast"},
+	{"an int in a text", attrAt("ex0000", "k", clusto.Value{Type: clusto.Int, Str: "5"}), clusto.ErrInvalid, `"5"`},
+	{"an int without its type", attrAt("ex0000", "k", clusto.Value{Int: 5}), clusto.ErrInvalid, "needs type int"},
+	{"an int in a raw text", clusto.Op{Op: "raw", Name: "ex0000", Key: "k", Values: []clusto.Value{{Type: clusto.Int, Str: "5"}}}, clusto.ErrInvalid, `"5"`},
 	{"an address of another", bind("other", "192.168.1.50", ""), clusto.ErrConflict, "/server/ex0000"},
 }
 

@@ -112,6 +112,9 @@ func (c *change) apply(ctx context.Context, op *clusto.Op) error {
 	if err := storable(op); err != nil {
 		return err
 	}
+	if err := sided(op); err != nil {
+		return err
+	}
 	if err := c.checkLabel(op.As); err != nil {
 		return err
 	}
@@ -132,6 +135,29 @@ func storable(op *clusto.Op) error {
 		if strings.ContainsRune(text, 0) || !utf8.ValidString(text) {
 			return fmt.Errorf("operation %q: %.40q has a NUL character, or is not in UTF-8: %w", op.Op, text, clusto.ErrInvalid)
 		}
+	}
+	return nil
+}
+
+// sided refuses a value whose type says that it is in the other field: it would
+// be an empty text, or 0.
+func sided(op *clusto.Op) error {
+	wrong := func(v *clusto.Value) error {
+		switch {
+		case v.Type == clusto.Int && v.Str != "":
+			return fmt.Errorf("operation %q of %q: a value of type int has \"int\" and no \"str\", but this one has %.40q: %w", op.Op, op.Name, v.Str, clusto.ErrInvalid)
+		case v.Type != clusto.Int && v.Int != 0:
+			return fmt.Errorf("operation %q of %q: a value with \"int\" needs type int, and this one, %d, has type %q: %w", op.Op, op.Name, v.Int, v.Type, clusto.ErrInvalid)
+		}
+		return nil
+	}
+	for i := range op.Values {
+		if err := wrong(&op.Values[i]); err != nil {
+			return err
+		}
+	}
+	if op.Value != nil {
+		return wrong(op.Value)
 	}
 	return nil
 }
