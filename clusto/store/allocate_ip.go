@@ -158,6 +158,9 @@ func (c *change) mayGive(ctx context.Context, m *manager, n int64) (int64, error
 // boundTo gives the entities that have an address, of this change's too.
 func (c *change) boundTo(ctx context.Context, ip netip.Addr) ([]*entity, error) {
 	bound := slices.Clone(c.ips[ip])
+	if c.blank.ips {
+		return bound, nil
+	}
 	var of clusto.Entity
 	var id int64
 	var key string

@@ -39,6 +39,11 @@ func (s *Store) Change(ctx context.Context, ops []clusto.Op) ([]clusto.Result, e
 		}
 	}
 	c := newChange(s, tx)
+	if len(ops) >= manyOps {
+		if err := c.look(ctx); err != nil {
+			return nil, s.failed("change", err)
+		}
+	}
 	for c.index = range ops {
 		if err := c.apply(ctx, &ops[c.index]); isRefusal(err) {
 			return nil, &clusto.OpError{Index: c.index, Err: err}
@@ -82,6 +87,8 @@ type change struct {
 	managers     []manager
 	haveManagers bool
 
+	blank blank
+
 	version   int64 // of what this change writes; 0 before the first write
 	versioned bool
 }
@@ -123,6 +130,7 @@ func (c *change) forget() {
 	c.counters, c.used = map[counterKey]*counter{}, map[counterKey]map[int64]bool{}
 	c.macs, c.ips = map[clusto.MAC][]*attr{}, map[netip.Addr][]*entity{}
 	c.managers, c.haveManagers = nil, false
+	c.blank = blank{}
 }
 
 // stmt prepares a statement once.

@@ -183,6 +183,9 @@ func (c *change) macTaken(ctx context.Context, e *entity, mac clusto.MAC) error 
 			return refuse(a.of, &a.row)
 		}
 	}
+	if c.blank.macs {
+		return nil
+	}
 	forms := mac.Spellings()
 	args := make([]any, clusto.MACForms)
 	for i := range forms {

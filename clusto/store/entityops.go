@@ -87,6 +87,9 @@ func (c *change) find(ctx context.Context, name string) (*entity, error) {
 	if e := c.byName[name]; e != nil {
 		return e, nil
 	}
+	if c.blank.entities && name != metaName {
+		return nil, nil
+	}
 	e := entity{attrs: map[string][]*attr{}}
 	found, err := c.one(ctx, `SELECT entity_id, name, type, driver FROM entities
 		WHERE name = ? AND deleted_at_version IS NULL ORDER BY entity_id LIMIT 1`,
