@@ -45,6 +45,9 @@ func (s *Store) Change(ctx context.Context, ops []clusto.Op) ([]clusto.Result, e
 		}
 	}
 	for c.index = range ops {
+		if err := c.ahead(ctx, ops[c.index:]); err != nil {
+			return nil, s.failed("change", err)
+		}
 		if err := c.apply(ctx, &ops[c.index]); isRefusal(err) {
 			return nil, &clusto.OpError{Index: c.index, Err: err}
 		} else if err != nil {

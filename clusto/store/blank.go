@@ -1,6 +1,10 @@
 package store
 
-import "context"
+import (
+	"context"
+
+	"github.com/clusto/clusto-engine/clusto"
+)
 
 // manyOps are so many that it pays to ask first what the database has at all.
 const manyOps = 64
@@ -9,6 +13,14 @@ const manyOps = 64
 // change knows all there is of it, and needs not ask for each name, MAC and
 // address of a first import.
 type blank struct{ entities, macs, ips bool }
+
+// ahead does what is better done for many operations than for one.
+func (c *change) ahead(ctx context.Context, ops []clusto.Op) error {
+	if !c.blank.entities || ops[0].Op != "entity" || c.byName[ops[0].Name] != nil {
+		return nil
+	}
+	return c.makeAhead(ctx, ops)
+}
 
 func (c *change) look(ctx context.Context) error {
 	for _, l := range []struct {

@@ -64,15 +64,20 @@ func (c *change) create(ctx context.Context, e clusto.Entity, d driver) (*entity
 		return nil, err
 	}
 	n := c.know(id, e)
-	n.fresh, n.have = true, true
+	return n, c.made(ctx, n, d)
+}
+
+// made gives a new entity the properties of its driver.
+func (c *change) made(ctx context.Context, e *entity, d driver) error {
+	e.fresh, e.have = true, true
 	for _, p := range d.props {
 		r := row{key: p.key, sub: sql.NullString{String: subProperty, Valid: true}}
 		r.setValue(p.value)
-		if err := c.add(ctx, n, r); err != nil {
-			return nil, err
+		if err := c.add(ctx, e, r); err != nil {
+			return err
 		}
 	}
-	return n, nil
+	return nil
 }
 
 // touched forgets what was derived from an attribute of the entity.

@@ -1,0 +1,58 @@
+package store
+
+import (
+	"context"
+	"strings"
+
+	"github.com/clusto/clusto-engine/clusto"
+)
+
+// entitiesAtOnce are made with one statement.
+const entitiesAtOnce = 200
+
+// makeAhead makes the new entities that the next operations ask for, many with
+// one statement. The operations themselves find them made. What is wrong with
+// one is left for its operation to say.
+func (c *change) makeAhead(ctx context.Context, ops []clusto.Op) error {
+	var want []clusto.Entity
+	named := map[string]driver{}
+	for i := range ops[:min(len(ops), entitiesAtOnce)] {
+		op := &ops[i]
+		if op.Op != "entity" {
+			break
+		}
+		d, err := driverOf(op)
+		if _, twice := named[op.Name]; twice || err != nil || validName(op.Name) != nil || c.byName[op.Name] != nil ||
+			op.Name == metaName || strings.HasPrefix(op.Name, "$") { // that may be a label
+			continue
+		}
+		named[op.Name] = d
+		want = append(want, clusto.Entity{Name: op.Name, Type: d.kind, Driver: op.Driver})
+	}
+	if len(want) < 2 {
+		return nil
+	}
+	v, err := c.stamp(ctx)
+	if err != nil {
+		return err
+	}
+	args := make([]any, 0, 4*len(want))
+	for _, e := range want {
+		args = append(args, e.Name, e.Type, e.Driver, v)
+	}
+	ids := make(map[string]int64, len(want))
+	var id int64
+	var name string
+	err = each(ctx, c.tx, c.s.dialect.q(`INSERT INTO entities (name, type, driver, version) VALUES `+
+		strings.TrimSuffix(strings.Repeat("(?, ?, ?, ?), ", len(want)), ", ")+` RETURNING entity_id, name`),
+		[]any{&id, &name}, func() { ids[name] = id }, args...)
+	if err != nil {
+		return err
+	}
+	for _, e := range want {
+		if err := c.made(ctx, c.know(ids[e.Name], e), named[e.Name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
