@@ -36,6 +36,7 @@ type Config struct {
 
 	BatchTimeout time.Duration // of Apply; 5 min, as long as clusto-httpd reads
 	StreamPause  time.Duration // how long a stream may stand still; 30 s
+	FeedPause    time.Duration // how long a feed of changes may be silent; 15 s
 
 	// Behind the original clusto-httpd:
 	Loads       int           // hosts read, and requests made, at once; LegacyLoads
@@ -59,6 +60,7 @@ func (c Config) withDefaults() Config {
 	c.Conns = cmp.Or(c.Conns, 64)
 	c.BatchTimeout = cmp.Or(c.BatchTimeout, 5*time.Minute)
 	c.StreamPause = cmp.Or(c.StreamPause, 30*time.Second)
+	c.FeedPause = cmp.Or(c.FeedPause, 15*time.Second)
 	c.Loads = cmp.Or(c.Loads, LegacyLoads)
 	c.LongTimeout = cmp.Or(c.LongTimeout, 30*time.Second)
 	c.Patience = cmp.Or(c.Patience, 10*time.Minute)

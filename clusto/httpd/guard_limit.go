@@ -21,6 +21,8 @@ type Limits struct {
 	Feeds    int           // GET /v2/changes, one for each DHCP server; 256
 	Batches  int           // POST /v2/batch, which are applied one by one; 16
 	Time     time.Duration // of a call that is no stream, feed or batch; 30 s
+	Stall    time.Duration // in which the reader of a feed has to take a piece; 10 s
+	Beat     time.Duration // in which a feed says something; 5 s
 }
 
 func (l Limits) withDefaults() Limits {
@@ -29,6 +31,8 @@ func (l Limits) withDefaults() Limits {
 	l.Feeds = cmp.Or(l.Feeds, 256)
 	l.Batches = cmp.Or(l.Batches, 16)
 	l.Time = cmp.Or(l.Time, 30*time.Second)
+	l.Stall = cmp.Or(l.Stall, 10*time.Second)
+	l.Beat = cmp.Or(l.Beat, 5*time.Second)
 	return l
 }
 

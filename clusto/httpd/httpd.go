@@ -28,6 +28,7 @@ type Store interface {
 	Objects(ctx context.Context, fn func(*clusto.Object) error) error
 	Find(ctx context.Context, q string) ([]clusto.Host, error)
 	Change(ctx context.Context, ops []clusto.Op) ([]clusto.Result, error)
+	Follow(ctx context.Context, since string, beat time.Duration, fn func(*clusto.Change) error) error
 	Ping(ctx context.Context) error
 
 	Entity(ctx context.Context, name string) (clusto.Entity, error)
@@ -110,6 +111,7 @@ func (s *server) routes() *router {
 		return s.limited(limits(pattern), fn)
 	}}
 	s.routeV2(mux)
+	s.routeChanges(mux)
 	s.routeOpenAPI(mux)
 	s.routeV2Entities(mux)
 	s.routeQuery(mux)

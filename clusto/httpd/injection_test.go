@@ -1,6 +1,7 @@
 package httpd_test
 
 import (
+	"context"
 	"database/sql"
 	"encoding/json"
 	"fmt"
@@ -208,9 +209,32 @@ func inject(t *testing.T, base, place, text string) {
 
 func checkInjected(t *testing.T, method, url, body, place, text string) {
 	t.Helper()
+	if strings.Contains(place, "/v2/changes") { // whose answer to a position has no end
+		begun(t, url, place, text)
+		return
+	}
 	resp, got := do(t, method, url, body)
 	if resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented {
 		t.Errorf("%s with %.60q: %s: %s", place, text, resp.Status, got)
+	}
+}
+
+// begun looks at the beginning of an answer.
+func begun(t *testing.T, url, place, text string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusBadRequest {
+		t.Errorf("%s with %.60q: %s", place, text, resp.Status)
 	}
 }
 

@@ -63,6 +63,10 @@ var documentedAnswers = []struct {
 	{"GET /v2/objects", "", "", "", 200},
 	{"GET /v2/objects", "", "tokens", "", 401},
 	{"GET /v2/objects", "", "closed", "", 503},
+	{"GET /v2/changes", "/v2/changes?since=x", "", "", 400}, // a success is in TestChangesAreAsDocumented
+	{"GET /v2/changes", "", "readonly", "", 501},
+	{"GET /v2/changes", "", "tokens", "", 401},
+	{"GET /v2/changes", "", "closed", "", 503},
 	{"POST /v2/batch", "", "", `{"ops":[{"op":"entity","name":"oa1","driver":"pool","as":"a"},{"op":"attr","name":"$a","key":"k","value":{"str":"x"}}]}`, 200},
 	{"POST /v2/batch", "", "", `{"ops":[{"op":"allocate","name":"net-private0","to":"s0001","osport":"eth7"}]}`, 200},
 	{"POST /v2/batch", "", "", `{"ops":[]}`, 200},
@@ -86,7 +90,8 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 		"closed": serve(t, closed, httpd.Config{}),
 	}
 	closed.Close()
-	seen := map[string][2]bool{} // of each pattern: a success, an error
+	bases["readonly"] = serve(t, openStore(t, originalFile(t)+"?mode=ro"), httpd.Config{})
+	seen := map[string][2]bool{"GET /v2/changes": {true}} // of each pattern: a success, an error
 	for _, c := range documentedAnswers {
 		method, target, _ := strings.Cut(c.pattern, " ")
 		if c.target != "" {

@@ -132,7 +132,7 @@ func (d document) validParameters(t *testing.T, pattern string, op map[string]an
 	for _, p := range list(op["parameters"]) {
 		p := object(d.deref(p))
 		name, in := text(p["name"]), text(p["in"])
-		if name == "" || in != "path" && in != "query" || text(p["description"]) == "" || declared[in+" "+name] {
+		if name == "" || in != "path" && in != "query" && in != "header" || text(p["description"]) == "" || declared[in+" "+name] {
 			t.Errorf("%s: parameter %v", pattern, p)
 		}
 		if in == "path" && p["required"] != true {
