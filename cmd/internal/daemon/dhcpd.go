@@ -41,6 +41,7 @@ type DHCPServer struct {
 	sink   *afpacket.Sink
 	warned once
 	fill   prefetch
+	feed   *feed
 	epoch  atomic.Pointer[epoch]
 }
 
@@ -78,7 +79,7 @@ func (l links) SendOn(link *engine.Link, frame []byte) error {
 // ErrConfig is one of the set-up.
 func NewDHCPServer(cfg *DHCP, log *slog.Logger) (*DHCPServer, error) {
 	s := &DHCPServer{
-		cfg: cfg, log: log, links: links{}, fill: prefetch{wanted: make(chan struct{}, 1), whole: make(chan struct{}, 1)},
+		cfg: cfg, log: log, links: links{}, feed: newFeed(), fill: prefetch{wanted: make(chan struct{}, 1), whole: make(chan struct{}, 1)},
 		prep: dhcp.PrepareConfig{Lease: cfg.LeaseTime, IPMIOSPort: cfg.IPMIOSPort, Extra: cfg.Extra()},
 	}
 	s.warned.every = cfg.WarnInterval
@@ -246,6 +247,8 @@ func (s *DHCPServer) Run(ctx context.Context) error {
 	}
 	rest.Go(func() { s.server.Run(ctx, s.links) })
 	rest.Go(func() { s.prefetch(ctx) })
+	rest.Go(func() { s.client.Follow(ctx, follower{s}) })
+	rest.Go(func() { s.refetch(ctx) })
 	rest.Go(func() { s.save(ctx) })
 	<-ctx.Done()
 	for _, g := range s.links {

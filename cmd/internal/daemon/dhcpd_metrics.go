@@ -91,6 +91,10 @@ func (s *DHCPServer) writeMetrics(w io.Writer) {
 	m.gauge("inventory_up", flag(!s.server.Degraded()))
 	m.gauge("prefetched_hosts", float64(s.fill.hosts.Load()))
 	m.gauge("prefetch_seconds", time.Duration(s.fill.took.Load()).Seconds())
+	m.gauge("feed_up", flag(s.feed.live.Load()))
+	m.gauge("feed_seq", float64(s.feed.seq.Load()))
+	m.counter("feed_purged_total", s.feed.purged.Load())
+	m.counter("feed_resets_total", s.feed.resets.Load())
 	s.countAdoption(m)
 	s.countCache(m)
 	for name, g := range s.links {

@@ -52,6 +52,11 @@ func (p *prefetch) again() {
 func (s *DHCPServer) prefetch(ctx context.Context) {
 	tick := time.NewTicker(networksEvery)
 	defer tick.Stop()
+	select { // what is read once the feed has begun need not be read again
+	case <-s.feed.began:
+	case <-time.After(time.Second):
+	case <-ctx.Done():
+	}
 	s.fill.again()
 	for {
 		select {

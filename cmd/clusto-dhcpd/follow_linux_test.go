@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"testing"
+	"time"
+
+	"github.com/clusto/clusto-engine/codec/dhcp4"
+	"github.com/clusto/clusto-engine/engine"
+	"github.com/clusto/clusto-engine/engine/storm"
+)
+
+// following waits until the daemon hears of changes.
+func (l *lab) following() {
+	l.t.Helper()
+	l.until("the feed", func() bool { return l.metric("clusto_dhcpd_feed_up") == 1 })
+}
+
+// TestNewHostIsAnsweredAtOnce: who asked in vain is answered at the next
+// DISCOVER after clusto knows it, whatever the negative TTL.
+func TestNewHostIsAnsweredAtOnce(t *testing.T) {
+	l := newLab(t)
+	l.start("--negative-ttl", "1h", "--cache-ttl", "1h")
+	l.following()
+	l.silent(l.frame(client(0x77), storm.Message{Type: dhcp4.Discover}), engine.UnknownHost)
+	purged := l.metric("clusto_dhcpd_feed_purged_total")
+	l.apply(`
+pools: {boot: {}}
+servers: {late: {in: boot, mac: "02:00:00:00:00:77", ip: 10.9.0.77}}
+`)
+	began := time.Now()
+	l.until("word of the change", func() bool { return l.metric("clusto_dhcpd_feed_purged_total") > purged })
+	r := l.ask(client(0x77), storm.Message{Type: dhcp4.Discover})
+	t.Logf("answered %v after the change", time.Since(began))
+	l.check(r, dhcp4.Offer, "10.9.0.77")
+}
+
+// TestChangeByHandIsHeard: another program writes into the database, as the
+// Python clusto does; nothing has aged meanwhile.
+func TestChangeByHandIsHeard(t *testing.T) {
+	l := newLab(t)
+	l.start("--cache-ttl", "1h")
+	l.following()
+	domain := func() string { return l.ask(client(1), storm.Message{Type: dhcp4.Discover}).opt(dhcp4.OptDomainName) }
+	if got := domain(); got != "boot.example.org" {
+		t.Fatalf("domain %q", got)
+	}
+	db, err := sql.Open("sqlite", l.db)
+	must(t, err)
+	defer db.Close()
+	_, err = db.ExecContext(context.Background(), `UPDATE entity_attrs SET string_value = 'hand.example.org' WHERE string_value = 'boot.example.org'`)
+	must(t, err)
+	l.until("the new domain", func() bool { return domain() == "hand.example.org" })
+}
+
+// TestFeedIsResumed: clusto-httpd goes away and comes back; what was changed
+// meanwhile is heard then.
+func TestFeedIsResumed(t *testing.T) {
+	l := newLab(t)
+	l.start("--cache-ttl", "1h", "--negative-ttl", "1h")
+	l.following()
+	l.silent(l.frame(client(0x78), storm.Message{Type: dhcp4.Discover}), engine.UnknownHost)
+	l.api.down()
+	l.until("the end of the feed", func() bool { return l.metric("clusto_dhcpd_feed_up") == 0 })
+	l.apply(`
+pools: {boot: {dhcp: {domain: meanwhile.example.org}}}
+servers: {late: {in: boot, mac: "02:00:00:00:00:78", ip: 10.9.0.78}}
+`)
+	resets := l.metric("clusto_dhcpd_feed_resets_total")
+	l.api.up()
+	l.following()
+	l.until("the new domain", func() bool {
+		return l.ask(client(1), storm.Message{Type: dhcp4.Discover}).opt(dhcp4.OptDomainName) == "meanwhile.example.org"
+	})
+	l.check(l.ask(client(0x78), storm.Message{Type: dhcp4.Discover}), dhcp4.Offer, "10.9.0.78")
+	if l.metric("clusto_dhcpd_feed_resets_total") != resets {
+		t.Error("the feed began anew")
+	}
+}
