@@ -20,7 +20,7 @@ type field struct {
 // of what is in them goes by what import keeps, so that a copy reads alike.
 func (x *exporter) describe(o *source) {
 	x.set(o, "driver", o.driverText())
-	if d := drivers[o.Driver]; d.kind != o.Type {
+	if d := clusto.Drivers[o.Driver]; d.Type != o.Type {
 		x.set(o, "type", flowText(o.Type))
 	}
 	x.set(o, "in", flowList(o.in))
@@ -235,7 +235,7 @@ func (o *source) fitsAttrs(a *clusto.Attr) bool {
 }
 
 func (o *source) isDefault(a *clusto.Attr) bool {
-	return slices.ContainsFunc(drivers[o.Driver].props, func(p clusto.Attr) bool {
+	return slices.ContainsFunc(clusto.Drivers[o.Driver].Props, func(p clusto.Attr) bool {
 		return nameOf(&p) == nameOf(a) && p.Value.Type == a.Value.Type && p.Value.Text() == a.Value.Text()
 	})
 }
@@ -272,7 +272,7 @@ func (x *exporter) rawOf(o *source) (items []string) {
 			items = append(items, attrText(a, "values: ["+strings.Join(values, ", ")+"]"))
 		}
 	}
-	for _, p := range drivers[o.Driver].props {
+	for _, p := range clusto.Drivers[o.Driver].Props {
 		if !slices.ContainsFunc(o.Attrs, func(a clusto.Attr) bool { return nameOf(&a) == nameOf(&p) }) {
 			items = append(items, attrText(&p, "values: []"))
 		}

@@ -43,8 +43,8 @@ func (x *exporter) layOut() {
 
 // home gives the section that has the keys for an object.
 func (o *source) home() *section {
-	d, known := drivers[o.Driver]
-	if known && d.kind == o.Type && nameForm.MatchString(o.Name) {
+	d, known := clusto.Drivers[o.Driver]
+	if known && d.Type == o.Type && nameForm.MatchString(o.Name) {
 		for _, s := range sections {
 			if s.types != nil && slices.Contains(s.types, o.Type) && (s.key != "networks" || o.network != nil) {
 				return s

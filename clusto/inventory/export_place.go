@@ -72,7 +72,7 @@ func (x *exporter) insert(o, c *source, row int) {
 
 // rack says in which units of a rack o is, if it is in as many as it takes.
 func (x *exporter) rack(o *source, p place) {
-	c, units := p.container, max(1, drivers[o.Driver].units)
+	c, units := p.container, max(1, clusto.Drivers[o.Driver].Units)
 	if len(p.rows) != units || !o.mayBeIn(c) ||
 		slices.Contains(containers, o.Type) || o.Type == "resourcemanager" || o.Type == clustometa {
 		return
@@ -119,7 +119,7 @@ func (o *source) mayBeIn(c *source) bool {
 			c.Type == "pool" && p.Type == "pool" && (c.Driver == "exclusive_pool" || p.Driver == "exclusive_pool"),
 			c.Driver == "exclusive_pool" && p.Type == "pool",
 			c.Driver == "unique_pool" && p.Driver == "unique_pool",
-			slices.Contains(locations, c.Type) && p.Type == c.Type:
+			slices.Contains(clusto.Locations, c.Type) && p.Type == c.Type:
 			return false
 		}
 	}

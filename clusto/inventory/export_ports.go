@@ -94,37 +94,16 @@ func (o *source) otherPort(peer *source, kind string, num int) (row int, text st
 		switch text := a.Value.Text(); {
 		case a.Value.Type == clusto.Int && a.Value.Int >= 1 && a.Value.Int <= 65535:
 			return i, text, int(a.Value.Int)
-		case a.Value.Type == clusto.String && peer.Driver == powerTower && kind == outletType && outlet(text) > 0:
-			return i, text, outlet(text)
+		case a.Value.Type == clusto.String && peer.Driver == clusto.PowerTower && kind == clusto.OutletType && clusto.Outlet(text) > 0:
+			return i, text, clusto.Outlet(text)
 		}
 	}
 	return -1, "", 0
 }
 
-const (
-	powerTower = "powertowerxm"
-	outletType = "pwr-nema-5"
-)
-
-// outlet gives the number of a power tower's port by its name, aa1 to bb8; 0 for
-// what is none.
-func outlet(name string) int {
-	if len(name) != 3 || name[2] < '1' || name[2] > '8' {
-		return 0
-	}
-	if tower := slices.Index([]string{"aa", "ab", "ba", "bb"}, name[:2]); tower >= 0 {
-		return tower*8 + int(name[2]-'0')
-	}
-	return 0
-}
-
 // hasPort reports whether the driver has the port, or is not known here.
-func hasPort(name, kind string, num int) bool {
-	d, known := drivers[name]
-	most := d.ports[kind]
-	if name == powerTower && kind == outletType {
-		most = 32 // its driver lists half of them
-	}
+func hasPort(driver, kind string, num int) bool {
+	_, most, known := clusto.PortsOf(driver, kind)
 	return !known || num <= most
 }
 

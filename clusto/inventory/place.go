@@ -93,12 +93,8 @@ func (p *parser) wanted(what string, n *yaml.Node) (*int, bool) {
 	return &i, ok
 }
 
-// locations are the types of which a thing is in one only, each; containers all
-// that a file puts things into.
-var (
-	locations  = []string{"cage", "datacenter", "location", "rack", "zone"}
-	containers = append([]string{"pool"}, locations...)
-)
+// containers are the types that a file puts things into.
+var containers = append([]string{"pool"}, clusto.Locations...)
 
 // checkContainer judges a container that is named without a rack unit.
 func (p *parser) checkContainer(line int, name string) bool {

@@ -72,14 +72,14 @@ var (
 // original's is taken for one of its section's first type, unless the file names
 // the type.
 func (t *thing) entityType() string {
-	d, ok := drivers[t.driver]
+	d, ok := clusto.Drivers[t.driver]
 	switch {
 	case t.typ != "":
 		return t.typ
 	case !ok && len(t.section.types) > 0:
 		return t.section.types[0]
 	}
-	return d.kind
+	return d.Type
 }
 
 // site reads the whole file: first who there is, then what is said of them, so
@@ -165,19 +165,19 @@ func (p *parser) driver(t *thing) {
 		p.anyDriver(t, line)
 		return
 	}
-	switch d, ok := drivers[t.driver]; {
+	switch d, ok := clusto.Drivers[t.driver]; {
 	case t.driver == "":
 		p.errorf(line, "has no driver; name one that makes a %s, such as \"driver: %s\"", strings.Join(t.section.types, ", "), t.section.example())
 	case !driverForm.MatchString(t.driver):
 		p.errorf(line, "driver %q: want lower-case letters, digits and _, such as %s", shorten(t.driver), t.section.example())
-	case ok && !slices.Contains(t.section.types, d.kind):
-		p.errorf(line, "driver %s makes a %s, which does not belong under %s%s", t.driver, d.kind, t.section.key, homeOf(d.kind))
+	case ok && !slices.Contains(t.section.types, d.Type):
+		p.errorf(line, "driver %s makes a %s, which does not belong under %s%s", t.driver, d.Type, t.section.key, homeOf(d.Type))
 	}
 }
 
 // anyDriver judges driver and type under entities.
 func (p *parser) anyDriver(t *thing, line int) {
-	_, known := drivers[t.driver]
+	_, known := clusto.Drivers[t.driver]
 	switch {
 	case t.driver == "":
 		p.errorf(line, "has no driver; name one, such as \"driver: basicserver\"")
@@ -191,7 +191,7 @@ func (p *parser) anyDriver(t *thing, line int) {
 }
 
 func (p *parser) unknownDriver(name string, line int) {
-	if near := nearest(name, slices.Sorted(maps.Keys(drivers))); near != "" {
+	if near := nearest(name, slices.Sorted(maps.Keys(clusto.Drivers))); near != "" {
 		p.errorf(line, "unknown driver %q: did you mean %q? One of your own takes its type too, as in \"type: server\"", name, near)
 		return
 	}
@@ -201,8 +201,8 @@ func (p *parser) unknownDriver(name string, line int) {
 // example is a driver that fits the section.
 func (s *section) example() string {
 	best := s.driver
-	for name, d := range drivers {
-		if d.kind == s.types[0] && s.driver == "" && (best == "" || name < best) {
+	for name, d := range clusto.Drivers {
+		if d.Type == s.types[0] && s.driver == "" && (best == "" || name < best) {
 			best = name
 		}
 	}

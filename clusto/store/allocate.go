@@ -66,7 +66,7 @@ func (c *change) allocateEntity(ctx context.Context, m *entity, op *clusto.Op) e
 	if err != nil {
 		return err
 	}
-	if _, err := c.create(ctx, clusto.Entity{Name: name, Type: d.kind, Driver: op.Driver}, d); err != nil {
+	if _, err := c.create(ctx, clusto.Entity{Name: name, Type: d.Type, Driver: op.Driver}, d); err != nil {
 		return err
 	}
 	c.gave(op, clusto.Result{Name: name})

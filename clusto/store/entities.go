@@ -15,7 +15,7 @@ const entitiesAtOnce = 200
 // one is left for its operation to say.
 func (c *change) makeAhead(ctx context.Context, ops []clusto.Op) error {
 	var want []clusto.Entity
-	named := map[string]driver{}
+	named := map[string]clusto.Driver{}
 	for i := range ops[:min(len(ops), entitiesAtOnce)] {
 		op := &ops[i]
 		if op.Op != "entity" {
@@ -27,7 +27,7 @@ func (c *change) makeAhead(ctx context.Context, ops []clusto.Op) error {
 			continue
 		}
 		named[op.Name] = d
-		want = append(want, clusto.Entity{Name: op.Name, Type: d.kind, Driver: op.Driver})
+		want = append(want, clusto.Entity{Name: op.Name, Type: d.Type, Driver: op.Driver})
 	}
 	if len(want) < 2 {
 		return nil

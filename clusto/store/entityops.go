@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"strings"
 
@@ -45,7 +44,7 @@ func (c *change) createOp(ctx context.Context, op *clusto.Op) error {
 	if err != nil {
 		return err
 	}
-	if _, err := c.create(ctx, clusto.Entity{Name: op.Name, Type: d.kind, Driver: op.Driver}, d); err != nil {
+	if _, err := c.create(ctx, clusto.Entity{Name: op.Name, Type: d.Type, Driver: op.Driver}, d); err != nil {
 		return err
 	}
 	c.label(op, op.Name)
@@ -53,7 +52,7 @@ func (c *change) createOp(ctx context.Context, op *clusto.Op) error {
 }
 
 // create writes a new entity with the properties that its driver gives it.
-func (c *change) create(ctx context.Context, e clusto.Entity, d driver) (*entity, error) {
+func (c *change) create(ctx context.Context, e clusto.Entity, d clusto.Driver) (*entity, error) {
 	v, err := c.stamp(ctx)
 	if err != nil {
 		return nil, err
@@ -68,11 +67,11 @@ func (c *change) create(ctx context.Context, e clusto.Entity, d driver) (*entity
 }
 
 // made gives a new entity the properties of its driver.
-func (c *change) made(ctx context.Context, e *entity, d driver) error {
+func (c *change) made(ctx context.Context, e *entity, d clusto.Driver) error {
 	e.fresh, e.have = true, true
-	for _, p := range d.props {
-		r := row{key: p.key, sub: sql.NullString{String: subProperty, Valid: true}}
-		r.setValue(p.value)
+	for _, p := range d.Props {
+		r := row{key: p.Key, sub: nullString(p.Subkey)}
+		r.setValue(p.Value)
 		if err := c.add(ctx, e, r); err != nil {
 			return err
 		}

@@ -65,7 +65,7 @@ func cmpType(op clusto.Op) string {
 	if op.Type != "" {
 		return op.Type
 	}
-	return drivers[op.Driver].kind
+	return clusto.Drivers[op.Driver].Type
 }
 
 // oddRow gives raw attributes of one kind.

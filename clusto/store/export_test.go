@@ -168,21 +168,21 @@ func TestExportKnowsEveryDriver(t *testing.T) {
 	s := openTest(t, ":memory:")
 	ops := []clusto.Op{entity_("rack", "apcrack")}
 	ru := 1
-	for _, name := range slices.Sorted(maps.Keys(drivers)) {
-		d := drivers[name]
+	for _, name := range slices.Sorted(maps.Keys(clusto.Drivers)) {
+		d := clusto.Drivers[name]
 		if name == "clustometa" {
 			continue
 		}
 		ops = append(ops, entity_(name, name), entity_(name+"-2", name))
-		for kind, n := range d.ports {
-			if name == driverPowerTower && kind == typeOutlet {
-				n = outlets
+		for kind, n := range d.Ports {
+			if _, all, _ := clusto.PortsOf(name, kind); all > n {
+				n = all
 			}
 			ops = append(ops, clusto.Op{Op: "connect", Name: name, Port: kind, Num: fmt.Sprint(n), To: name + "-2", ToNum: fmt.Sprint(n)})
 		}
-		if len(d.ports) > 0 {
+		if len(d.Ports) > 0 {
 			ops = append(ops, insert(name, "rack", ru))
-			ru += max(1, d.units)
+			ru += max(1, d.Units)
 		}
 	}
 	apply(t, s, ops...)

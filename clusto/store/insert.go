@@ -147,9 +147,9 @@ func (c *change) mayContain(ctx context.Context, op *clusto.Op, e, into *entity,
 			return refuse(in, "and an exclusive pool allows no other")
 		case into.Driver == driverUniquePool && in.Driver == driverUniquePool:
 			return refuse(in, "and one unique pool is all it may be in")
-		case slices.Contains(locations, into.Type) && in.Type == into.Type:
+		case slices.Contains(clusto.Locations, into.Type) && in.Type == into.Type:
 			return refuse(in, "and a thing has one "+into.Type)
-		case into.Type != "pool" && !slices.Contains(locations, into.Type):
+		case into.Type != "pool" && !slices.Contains(clusto.Locations, into.Type):
 			return refuse(in, "and a "+into.Type+" takes only what is in nothing else")
 		}
 	}

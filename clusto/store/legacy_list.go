@@ -16,8 +16,8 @@ func (s *Store) Types(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, s.failed("ask", err)
 	}
-	for _, d := range drivers {
-		found = append(found, d.kind)
+	for _, d := range clusto.Drivers {
+		found = append(found, d.Type)
 	}
 	slices.Sort(found)
 	return slices.Compact(found), nil
@@ -114,8 +114,8 @@ func (s *Store) Knows(ctx context.Context, isDriver bool, name string) (bool, er
 	if isDriver {
 		q = clusto.Query{Drivers: []string{name}}
 	}
-	for word, d := range drivers {
-		if name == d.kind && !isDriver || name == word && isDriver {
+	for word, d := range clusto.Drivers {
+		if name == d.Type && !isDriver || name == word && isDriver {
 			return true, nil
 		}
 	}

@@ -64,7 +64,7 @@ func portsOf(o *clusto.Object) []clusto.Port {
 		}
 		return &ports[at[key]]
 	}
-	for kind, n := range drivers[o.Driver].ports {
+	for kind, n := range clusto.Drivers[o.Driver].Ports {
 		for i := range n {
 			port(kind, i+1)
 		}

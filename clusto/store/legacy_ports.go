@@ -1,19 +1,19 @@
 package store
 
-import "math"
+import (
+	"math"
+
+	"github.com/clusto/clusto-engine/clusto"
+)
 
 // PortRange says how many ports of a type the driver lists, and up to which
 // number it has them: 0 if it has none. A power tower lists half of its outlets.
 // A driver that clusto does not have may have any.
 func (s *Store) PortRange(driver, kind string) (listed, all int) {
-	d, known := drivers[driver]
-	switch {
-	case !known:
-		return math.MaxInt32, math.MaxInt32
-	case driver == driverPowerTower && kind == typeOutlet:
-		return d.ports[kind], outlets
+	if listed, all, known := clusto.PortsOf(driver, kind); known {
+		return listed, all
 	}
-	return d.ports[kind], d.ports[kind]
+	return math.MaxInt32, math.MaxInt32
 }
 
 // PortNumber reads the number of a port, or the name of an outlet. It gives 0

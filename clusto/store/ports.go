@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,10 +14,8 @@ import (
 )
 
 const (
-	driverPowerTower = "powertowerxm"
-	subConnection    = "connection"
-	subOtherNum      = "otherportnum"
-	typeOutlet       = "pwr-nema-5"
+	subConnection = "connection"
+	subOtherNum   = "otherportnum"
 )
 
 // port is one port of an entity.
@@ -29,25 +29,13 @@ type port struct {
 func (p *port) key() string    { return "port-" + p.kind }
 func (p *port) String() string { return fmt.Sprintf("%s %s of %s", p.kind, p.text, pathOf(p.of)) }
 
-// outlets of a power tower count aa1 to aa8, ab1 to ab8, ba1 to ba8, bb1 to bb8.
-const outlets = 32
-
-// outletNumber gives the port number of an outlet's name, 0 if it is none.
-func outletNumber(name string) int64 {
-	tower := strings.Index("aa ab ba bb", name[:min(2, len(name))])
-	if len(name) != 3 || tower%3 != 0 || name[2] < '1' || name[2] > '8' {
-		return 0
-	}
-	return int64(tower/3*8) + int64(name[2]-'0')
-}
-
 // portNumber reads a port's number or name, as operations and the attribute
 // otherportnum have it. It gives 0 for what is neither.
 func portNumber(driver, kind, text string) (n int64, name string) {
-	if driver == driverPowerTower && kind == typeOutlet {
+	if driver == clusto.PowerTower && kind == clusto.OutletType {
 		name = strings.ToLower(strings.TrimPrefix(text, "."))
-		if n := outletNumber(name); n != 0 {
-			return n, name
+		if n := clusto.Outlet(name); n != 0 {
+			return int64(n), name
 		}
 	}
 	n, err := strconv.ParseInt(text, 10, 32)
@@ -68,15 +56,12 @@ func (c *change) portOf(ctx context.Context, name, kind, num string) (p port, er
 		return p, fmt.Errorf("port of %s: type %q is none like nic-eth: %w", pathOf(p.of), kind, clusto.ErrInvalid)
 	}
 	p.num, p.text = portNumber(p.of.Driver, kind, num)
-	has, known := drivers[p.of.Driver]
-	most := int64(has.ports[kind])
-	if p.of.Driver == driverPowerTower && kind == typeOutlet {
-		most = outlets // its driver lists half of them
-	}
+	_, all, known := clusto.PortsOf(p.of.Driver, kind)
+	most := int64(all)
 	switch {
 	case known && most == 0:
 		return p, fmt.Errorf("port %s %q of %s: its driver %s has no ports of that type, but %s: %w",
-			kind, num, pathOf(p.of), p.of.Driver, has.ports, clusto.ErrInvalid)
+			kind, num, pathOf(p.of), p.of.Driver, portTypes(p.of.Driver), clusto.ErrInvalid)
 	case p.num < 1 || known && p.num > most:
 		return p, fmt.Errorf("port %s %q of %s: its driver %s has numbers %s: %w",
 			kind, num, pathOf(p.of), p.of.Driver, numbers(p.of.Driver, kind, most), clusto.ErrInvalid)
@@ -87,7 +72,7 @@ func (c *change) portOf(ctx context.Context, name, kind, num string) (p port, er
 // numbers says in words what numbers the ports of an entity have.
 func numbers(driver, kind string, most int64) string {
 	switch {
-	case driver == driverPowerTower && kind == typeOutlet:
+	case driver == clusto.PowerTower && kind == clusto.OutletType:
 		return "1 to 32, or aa1 to bb8"
 	case most == 0:
 		return "from 1 on"
@@ -95,17 +80,10 @@ func numbers(driver, kind string, most int64) string {
 	return fmt.Sprintf("1 to %d", most)
 }
 
-// String lists the types of ports, for messages.
-func (p ports) String() string {
-	if len(p) == 0 {
-		return "none at all"
-	}
-	var kinds []string
-	for kind := range p {
-		kinds = append(kinds, kind)
-	}
-	slices.Sort(kinds)
-	return strings.Join(kinds, ", ")
+// portTypes lists the types of ports that a driver has, for messages.
+func portTypes(driver string) string {
+	kinds := slices.Sorted(maps.Keys(clusto.Drivers[driver].Ports))
+	return cmp.Or(strings.Join(kinds, ", "), "none at all")
 }
 
 // peer is what is connected to a port, by one attribute that says so.

@@ -10,7 +10,7 @@ import (
 )
 
 // notRackable are the types that do not go into a rack.
-var notRackable = append([]string{"pool", "resourcemanager", "clustometa"}, locations...)
+var notRackable = append([]string{"pool", "resourcemanager", "clustometa"}, clusto.Locations...)
 
 // insertIntoRack writes one attribute for each rack unit that the device takes.
 func (c *change) insertIntoRack(ctx context.Context, e, into *entity, ru int) error {
@@ -25,7 +25,7 @@ func (c *change) insertIntoRack(ctx context.Context, e, into *entity, ru int) er
 	if err != nil {
 		return err
 	}
-	units := max(1, drivers[e.Driver].units)
+	units := max(1, clusto.Drivers[e.Driver].Units)
 	first, last := int64(ru), int64(ru+units-1)
 	if first < lowest || last > highest {
 		return fmt.Errorf("insert %s into %s: rack units %d to %d are not within %d to %d: %w", pathOf(e), pathOf(into), first, last, lowest, highest, clusto.ErrInvalid)
