@@ -17,7 +17,7 @@ import (
 // sizes of sites: the race detector slows SQLite down 27 times.
 var oddSites, sampleExport, largeExport = func() (odd uint64, sample, large int) {
 	if raceDetector {
-		return 4, 60, 200
+		return 3, 60, 80
 	}
 	return 60, 300, 2000
 }()
