@@ -35,8 +35,16 @@ var (
 
 var importRules = []rule{
 	{
-		rooms: []string{"codec/..."}, only: []string{"std"}, never: []string{"fmt", "log/...", "reflect", "net/http/..."},
+		rooms: []string{"codec/..."}, never: []string{"fmt", "log/...", "reflect", "net/http/..."},
 		why: "the wire formats run once per frame: what formats, logs or reflects allocates",
+	},
+	{
+		rooms: []string{"codec/..."}, except: []string{"codec/macnotify"}, only: []string{"std"},
+		why: "a wire format stands by itself",
+	},
+	{
+		rooms: []string{"codec/macnotify"}, only: []string{"std", "codec/snmp"},
+		why: "a MIB is a format inside SNMP's, and knows no other",
 	},
 	{rooms: []string{"engine"}, only: []string{"std"}, why: "every protocol stands on it, so it knows none"},
 	{

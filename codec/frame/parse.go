@@ -33,7 +33,7 @@ type UDP4 struct {
 // IPv4 packet (Ethernet padding) and what follows the datagram inside the
 // packet. csumPartial says that the sender left the UDP checksum to its NIC:
 // then that one is not verified. Parse returns one of this package's errors,
-// and never allocates.
+// with ErrFragment the fields from EthDst to TTL are valid, and never allocates.
 func (u *UDP4) Parse(b []byte, csumPartial bool) error {
 	ip, err := u.parseEthernet(b)
 	if err != nil {
@@ -45,6 +45,10 @@ func (u *UDP4) Parse(b []byte, csumPartial bool) error {
 	}
 	u.TTL = ip[8]
 	u.Src, u.Dst = [4]byte(ip[12:16]), [4]byte(ip[16:20])
+	const moreFragments, offset = 0x2000, 0x1fff
+	if be16(ip[6:])&(moreFragments|offset) != 0 {
+		return ErrFragment
+	}
 	return u.parseUDP(ip, ip[hlen:total], csumPartial)
 }
 
@@ -73,8 +77,7 @@ func (u *UDP4) parseEthernet(b []byte) (ip []byte, err error) {
 	return b[2:], nil
 }
 
-// checkIP checks an IPv4 header with all its bytes, and that a whole UDP
-// datagram follows it. The checksum comes before the fields that it covers.
+// checkIP checks an IPv4 header with all its bytes, and that UDP follows it. The checksum comes before the fields that it covers.
 func checkIP(ip []byte) (hlen, total int, err error) {
 	if len(ip) < ipLen {
 		return 0, 0, ErrShort
@@ -88,10 +91,6 @@ func checkIP(ip []byte) (hlen, total int, err error) {
 	}
 	if ip[9] != protoUDP {
 		return 0, 0, ErrNotUDP
-	}
-	const moreFragments, offset = 0x2000, 0x1fff
-	if be16(ip[6:])&(moreFragments|offset) != 0 {
-		return 0, 0, ErrFragment
 	}
 	return hlen, total, nil
 }

@@ -1,0 +1,5 @@
+//go:build race
+
+package macnotify
+
+const raceEnabled = true
