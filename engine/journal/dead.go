@@ -1,0 +1,158 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/clusto/clusto-engine/engine/trap"
+)
+
+// Dead is a dead letter: an event that nothing could be made of.
+type Dead struct {
+	Entry
+	Outcome string    // its kind: "unmapped", "refused"
+	Reason  string    // in words
+	Died    time.Time // when it was given up
+}
+
+// Bury makes an event a dead letter. The oldest ones give way when there are too
+// many.
+func (j *Journal) Bury(ctx context.Context, e *Entry, outcome, reason string) error {
+	if outcome == "" {
+		return errors.New("bury an event: an outcome is needed")
+	}
+	var gone int64
+	err := j.write(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO dead (seq, body, outcome, reason, died) VALUES (?, ?, ?, ?, ?)`,
+			e.Seq, appendBody(nil, e.Seq, &e.Event), outcome, reason, now()); err != nil {
+			return err
+		}
+		res, err := tx.ExecContext(ctx, `DELETE FROM events WHERE seq = ?`, e.Seq)
+		if err != nil {
+			return err
+		}
+		if gone, err = res.RowsAffected(); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM dead WHERE seq IN (SELECT seq FROM dead ORDER BY seq DESC LIMIT -1 OFFSET ?)`, j.cfg.Dead)
+		return err
+	})
+	if err != nil {
+		return j.failed("write", err)
+	}
+	j.waiting.Add(-gone)
+	return nil
+}
+
+// Letters lists the newest dead letters, the oldest of them first; those that
+// wait to be tried again are not among them.
+func (j *Journal) Letters(ctx context.Context, limit int) (out []Dead, err error) {
+	rows, err := j.db.QueryContext(ctx, `SELECT seq, body, outcome, reason, died FROM (
+		SELECT * FROM dead WHERE outcome <> '' ORDER BY seq DESC LIMIT ?) ORDER BY seq`, limit)
+	if err != nil {
+		return nil, j.failed("read", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var d Dead
+		var body []byte
+		var died int64
+		if err := rows.Scan(&d.Seq, &body, &d.Outcome, &d.Reason, &died); err != nil {
+			return nil, j.failed("read", err)
+		}
+		e, ok := parseBody(d.Seq, body)
+		if !ok {
+			continue
+		}
+		d.Event, d.Died = e, time.Unix(0, died)
+		out = append(out, d)
+	}
+	return out, rows.Err()
+}
+
+// Retry has dead letters tried again, all of them if none are named, and tells
+// how many. It works beside a running daemon, which takes them up within a
+// second.
+func (j *Journal) Retry(ctx context.Context, seqs ...int64) (n int, err error) {
+	return j.mark(ctx, `UPDATE dead SET outcome = '', died = ? WHERE outcome <> ''`, seqs)
+}
+
+// Drop forgets dead letters, all of them if none are named, and tells how many.
+func (j *Journal) Drop(ctx context.Context, seqs ...int64) (n int, err error) {
+	return j.mark(ctx, `DELETE FROM dead WHERE outcome <> '' AND died <= ?`, seqs)
+}
+
+func (j *Journal) mark(ctx context.Context, text string, seqs []int64) (n int, err error) {
+	err = j.write(ctx, func(tx *sql.Tx) error {
+		t := now()
+		if len(seqs) == 0 {
+			return count(&n)(tx.ExecContext(ctx, text, t))
+		}
+		for _, seq := range seqs {
+			if err := count(&n)(tx.ExecContext(ctx, text+` AND seq = ?`, t, seq)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, j.failed("write", err)
+	}
+	return n, nil
+}
+
+func count(n *int) func(sql.Result, error) error {
+	return func(res sql.Result, err error) error {
+		if err != nil {
+			return err
+		}
+		k, err := res.RowsAffected()
+		*n += int(k)
+		return err
+	}
+}
+
+// revive makes events again of the dead letters that are to be tried again.
+func (j *Journal) revive(ctx context.Context) {
+	var events []trap.Event
+	err := j.write(ctx, func(tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, `SELECT seq, body FROM dead WHERE outcome = '' ORDER BY seq`)
+		if err != nil {
+			return err
+		}
+		var seq int64
+		var body []byte
+		for rows.Next() {
+			if err = rows.Scan(&seq, &body); err != nil {
+				break
+			}
+			if e, ok := parseBody(seq, body); ok {
+				events = append(events, e)
+			}
+		}
+		if err := errors.Join(err, rows.Err(), rows.Close()); err != nil {
+			return err
+		}
+		if err := j.insertAll(tx, events); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM dead WHERE outcome = ''`)
+		return err
+	})
+	if err != nil {
+		if ctx.Err() == nil {
+			j.cfg.Log.Warn("dead letters are not tried again for now", "error", j.failed("write", err))
+		}
+		return
+	}
+	j.waiting.Add(int64(len(events)))
+	select {
+	case j.more <- struct{}{}:
+	default:
+	}
+}
+
+// Revived tells when dead letters have become events again.
+func (j *Journal) Revived() <-chan struct{} { return j.more }

@@ -1,0 +1,219 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/clusto/clusto-engine/engine/trap"
+)
+
+const (
+	// perInsert is how many events one INSERT writes.
+	perInsert = 200
+	// tidyEvery is how often what is done is deleted, at the latest, and how
+	// soon a change by another process is noticed.
+	tidyEvery = 250 * time.Millisecond
+)
+
+var insertMany = insertSQL(perInsert)
+
+func insertSQL(n int) string {
+	return `INSERT INTO events (seq, switch, body) VALUES ` + strings.TrimSuffix(strings.Repeat(`(?, ?, ?), `, n), ", ")
+}
+
+// Append writes events, all in one transaction, and deletes with it what is
+// done. It implements trap.Journal: if there is no room for all, those from the
+// first on are written that there is room for, and the error wraps trap.ErrFull.
+func (j *Journal) Append(events []trap.Event) (stored int, err error) {
+	done := j.takeDone()
+	room := j.cfg.Max - int(j.waiting.Load()) + len(done)
+	n := min(len(events), max(room, 0))
+	err = j.write(context.Background(), func(tx *sql.Tx) error {
+		if err := deleteAll(tx, done); err != nil {
+			return err
+		}
+		return j.insertAll(tx, events[:n])
+	})
+	if err != nil {
+		j.putBack(done)
+		return 0, j.failed("write", err)
+	}
+	j.waiting.Add(int64(n - len(done)))
+	if n < len(events) {
+		return n, fmt.Errorf("%d events wait in %s: %w", j.waiting.Load(), j.cfg.File, trap.ErrFull)
+	}
+	return n, nil
+}
+
+func (j *Journal) write(ctx context.Context, fn func(*sql.Tx) error) error {
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	tx, err := j.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // it fails after Commit, as it should
+	if err := fn(tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// insertAll numbers the events on from the last one. A number is not given
+// twice, and a higher one is never seen before a lower one.
+func (j *Journal) insertAll(tx *sql.Tx, events []trap.Event) error {
+	bodies := make([]byte, 0, bodyLen*len(events))
+	args := make([]any, 0, 3*perInsert)
+	for len(events) > 0 {
+		n := min(perInsert, len(events))
+		args = args[:0]
+		for i := range events[:n] {
+			j.seq++
+			start := len(bodies)
+			bodies = appendBody(bodies, j.seq, &events[i])
+			args = append(args, j.seq, word(events[i].Switch), bodies[start:])
+		}
+		text := insertMany
+		if n < perInsert {
+			text = insertSQL(n)
+		}
+		if _, err := tx.Exec(text, args...); err != nil {
+			return err
+		}
+		events = events[n:]
+	}
+	return nil
+}
+
+func deleteAll(tx *sql.Tx, seqs []int64) error {
+	if len(seqs) == 0 {
+		return nil
+	}
+	st, err := tx.Prepare(`DELETE FROM events WHERE seq = ?`)
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	for _, seq := range seqs {
+		if _, err := st.Exec(seq); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Done says that something has become of events. They leave the file soon, and
+// may come again after a crash before that.
+func (j *Journal) Done(seqs ...int64) {
+	j.mu.Lock()
+	j.done = append(j.done, seqs...)
+	j.mu.Unlock()
+}
+
+func (j *Journal) takeDone() []int64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	done := j.done
+	j.done = nil
+	return done
+}
+
+func (j *Journal) putBack(done []int64) { j.Done(done...) }
+
+// flush deletes what is done.
+func (j *Journal) flush(ctx context.Context) error {
+	done := j.takeDone()
+	if len(done) == 0 {
+		return nil
+	}
+	if err := j.write(ctx, func(tx *sql.Tx) error { return deleteAll(tx, done) }); err != nil {
+		j.putBack(done)
+		return j.failed("write", err)
+	}
+	j.waiting.Add(int64(-len(done)))
+	return nil
+}
+
+// tidy deletes what is done while nothing is appended, and notices what another
+// process did.
+func (j *Journal) tidy(ctx context.Context) {
+	tick := time.NewTicker(tidyEvery)
+	defer tick.Stop()
+	var last int64
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := j.flush(ctx); err != nil && ctx.Err() == nil {
+			j.cfg.Log.Warn("events that are done stay in the journal for now", "error", err)
+		}
+		var revived sql.NullInt64
+		if j.db.QueryRowContext(ctx, `SELECT max(died) FROM dead WHERE outcome = ''`).Scan(&revived) == nil && revived.Int64 != last {
+			last = revived.Int64
+			j.revive(ctx)
+		}
+	}
+}
+
+// Switches lists the switches that have events waiting.
+func (j *Journal) Switches(ctx context.Context) (out [][4]byte, err error) {
+	// One seek for each switch, however many events it has.
+	rows, err := j.db.QueryContext(ctx, `WITH RECURSIVE s (sw) AS (
+		SELECT min(switch) FROM events UNION ALL
+		SELECT (SELECT min(switch) FROM events WHERE switch > s.sw) FROM s WHERE s.sw IS NOT NULL)
+		SELECT sw FROM s WHERE sw IS NOT NULL`)
+	if err != nil {
+		return nil, j.failed("read", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var n int64
+		if err := rows.Scan(&n); err != nil {
+			return nil, j.failed("read", err)
+		}
+		out = append(out, ip(n))
+	}
+	return out, rows.Err()
+}
+
+func ip(n int64) (a [4]byte) {
+	binary.BigEndian.PutUint32(a[:], uint32(n))
+	return a
+}
+
+// Next gives the events of a switch after a sequence number, in their order, as
+// many as limit at most.
+func (j *Journal) Next(ctx context.Context, sw [4]byte, after int64, limit int) (out []Entry, err error) {
+	rows, err := j.db.QueryContext(ctx, `SELECT seq, body FROM events WHERE switch = ? AND seq > ? ORDER BY seq LIMIT ?`, word(sw), after, limit)
+	if err != nil {
+		return nil, j.failed("read", err)
+	}
+	defer rows.Close()
+	var seq int64
+	var body sql.RawBytes
+	for rows.Next() {
+		if err := rows.Scan(&seq, &body); err != nil {
+			return nil, j.failed("read", err)
+		}
+		e, ok := parseBody(seq, body)
+		if !ok {
+			j.lose(seq)
+			continue
+		}
+		out = append(out, Entry{e, seq})
+	}
+	return out, rows.Err()
+}
+
+// lose drops an event whose sum is wrong.
+func (j *Journal) lose(seq int64) {
+	j.damaged.Add(1)
+	j.cfg.Log.Error("an event in the journal is damaged, and lost", "journal", j.cfg.File, "event", seq)
+	j.Done(seq)
+}
