@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -26,15 +27,17 @@ func (c *Client) Object(ctx context.Context, name string) (clusto.Object, error)
 }
 
 // Entities gives the entities that meet q, in the order in which they were made.
-// Attributes are no part of a query over HTTP: with q.Attrs the error wraps
-// clusto.ErrInvalid.
 func (c *Client) Entities(ctx context.Context, q clusto.Query) ([]clusto.Entity, error) {
-	if len(q.Attrs) > 0 {
-		return nil, fmt.Errorf("ask %s for entities: a query for attributes is not possible here: %w", c.cfg.URL, clusto.ErrInvalid)
-	}
 	params := url.Values{"type": q.Types, "driver": q.Drivers, "name": q.Names}
 	if q.Contains != "" {
 		params.Set("q", q.Contains)
+	}
+	if len(q.Attrs) > 0 {
+		text, err := json.Marshal(wireMatches(q.Attrs))
+		if err != nil {
+			return nil, fmt.Errorf("encode a query: %w", err)
+		}
+		params.Set("attrs", string(text))
 	}
 	var list struct {
 		Entities []clusto.Entity `json:"entities"`

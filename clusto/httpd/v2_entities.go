@@ -34,8 +34,8 @@ type entityList struct {
 }
 
 // getEntitiesV2 answers with the entities of the types, drivers and names given,
-// whose name contains q in letters of any case, in the order in which they were
-// made. type, driver and name may be repeated: one of each has to fit.
+// whose name contains q in letters of any case and who meet one of attrs (the
+// conditions of /query/get_entities), in the order in which they were made. type, driver and name may be repeated: one of each has to fit.
 func (s *server) getEntitiesV2(w http.ResponseWriter, r *http.Request) {
 	q, err := entityQuery(r.URL.RawQuery)
 	if err != nil {
@@ -70,8 +70,12 @@ func entityQuery(encoded string) (q clusto.Query, err error) {
 			q.Names = values
 		case "q":
 			q.Contains = values[len(values)-1]
+		case "attrs":
+			if q.Attrs, err = parseMatches(param, values[len(values)-1]); err != nil {
+				return q, err
+			}
 		default:
-			return q, invalid("there is no parameter %.40q; known are type, driver, name, q", param)
+			return q, invalid("there is no parameter %.40q; known are type, driver, name, q, attrs", param)
 		}
 	}
 	return q, nil

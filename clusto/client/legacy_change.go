@@ -1,0 +1,400 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/clusto/clusto-engine/clusto"
+)
+
+// Change applies operations one after the other, by the original's own calls: it
+// has no transactions. What has been done stays done if a later one fails,
+// except that an entity made by the list is deleted again when one is refused.
+// Each operation finds out whether it holds already, so the list can be applied
+// again. The original cannot allocate addresses. Known are allocate (of an entity), insert,
+// connect, attr, add, has and lacks.
+func (l *Legacy) Change(ctx context.Context, ops []clusto.Op) (res []clusto.Result, err error) {
+	err = l.patiently(ctx, func() error {
+		c := &steps{l: l, labels: map[string]string{}}
+		for i := range ops {
+			if err := c.one(ctx, i, &ops[i]); err != nil {
+				return c.failed(ctx, i, err)
+			}
+		}
+		res = c.results
+		return nil
+	})
+	return res, err
+}
+
+// steps is a list of operations that is being applied.
+type steps struct {
+	l       *Legacy
+	labels  map[string]string
+	made    []clusto.Entity
+	results []clusto.Result
+}
+
+// failed undoes what can be undone, when it was clusto who refused.
+func (c *steps) failed(ctx context.Context, i int, err error) error {
+	if !errors.Is(err, clusto.ErrConflict) && !errors.Is(err, clusto.ErrInvalid) && !errors.Is(err, clusto.ErrNotFound) {
+		return err
+	}
+	for _, e := range c.made {
+		if _, derr := c.l.write(ctx, http.MethodDelete, e.Path(), nil); derr != nil {
+			return fmt.Errorf("%w; and %s, made for it, is left over: %w", err, e.Path(), derr)
+		}
+	}
+	return &clusto.OpError{Index: i, Err: err}
+}
+
+func (c *steps) name(text string) string {
+	if label, ok := strings.CutPrefix(text, "$"); ok && c.labels[label] != "" {
+		return c.labels[label]
+	}
+	return text
+}
+
+func (c *steps) one(ctx context.Context, i int, op *clusto.Op) error {
+	name := c.name(op.Name)
+	switch op.Op {
+	case "has", "lacks":
+		return c.check(ctx, op, name)
+	case "allocate":
+		return c.allocate(ctx, i, op)
+	case "insert":
+		return c.insert(ctx, name, c.name(op.Into), op.RU)
+	case "connect":
+		return c.connect(ctx, op, name)
+	case "attr", "add":
+		return c.attr(ctx, op, name)
+	}
+	return fmt.Errorf("operation %q: the original clusto-httpd has no call for it: %w", op.Op, clusto.ErrInvalid)
+}
+
+// check asks whether an attribute is there.
+func (c *steps) check(ctx context.Context, op *clusto.Op, name string) error {
+	m := clusto.AttrMatch{Key: op.Key}
+	if op.Subkey != nil {
+		m.Subkey = &clusto.NullString{Text: *op.Subkey}
+	}
+	if op.Number != nil {
+		n := int64(*op.Number)
+		m.Number = &clusto.NumberMatch{Equal: &n}
+	}
+	relation := ""
+	if v := op.Value; v != nil {
+		switch v.Type {
+		case clusto.Int:
+			m.Value = &clusto.ValueMatch{Int: &v.Int}
+		case clusto.Relation:
+			relation = v.Str
+		default:
+			m.Value = &clusto.ValueMatch{Texts: []string{v.Str}}
+			if mac, err := clusto.ParseMAC(v.Str); err == nil {
+				forms := mac.Spellings()
+				m.Value.Texts = forms[:]
+			}
+		}
+	}
+	q := clusto.Query{Attrs: []clusto.AttrMatch{m}}
+	if name != "" {
+		q.Names = []string{name}
+	}
+	found, err := c.l.query(ctx, q)
+	if err != nil {
+		return err
+	}
+	holds := len(found) > 0
+	if holds && relation != "" {
+		if holds, err = c.relates(ctx, op, name, relation); err != nil {
+			return err
+		}
+	}
+	if holds != (op.Op == "has") {
+		return fmt.Errorf("%s %s %s of %s does not hold: %w", op.Op, op.Key, ptrText(op.Subkey), cmp.Or(name, "any entity"), clusto.ErrConflict)
+	}
+	return nil
+}
+
+func ptrText(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// relates looks for an attribute that is a relation: the original cannot search
+// for those.
+func (c *steps) relates(ctx context.Context, op *clusto.Op, name, to string) (bool, error) {
+	_, s, err := c.l.show(ctx, name)
+	if err != nil {
+		return false, err
+	}
+	for _, a := range s.attrs("", 0) {
+		if a.Key == op.Key && (op.Subkey == nil || a.Sub() == *op.Subkey) && a.Value.Str == to &&
+			(op.Number == nil || a.Number != nil && *a.Number == *op.Number) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// allocate makes an entity with the first name of a manager that is free. The
+// original hands out no names, so they are tried.
+func (c *steps) allocate(ctx context.Context, i int, op *clusto.Op) error {
+	if op.Driver == "" {
+		return fmt.Errorf("allocate from %q: the original clusto-httpd can hand out no addresses; leave that out, or use this project's: %w", op.Name, clusto.ErrInvalid)
+	}
+	_, s, err := c.l.show(ctx, op.Name)
+	if err != nil {
+		return err
+	}
+	names := namesOf(s.attrs("", 0))
+	next, err := c.lastOf(ctx, names)
+	if err != nil {
+		return err
+	}
+	for ; ; next++ {
+		name, ok := names.name(next)
+		if !ok {
+			return fmt.Errorf("allocate from %q: its names of %d digits are used up: %w", op.Name, names.digits, clusto.ErrConflict)
+		}
+		status, err := c.l.write(ctx, http.MethodPost, "/"+url.PathEscape(op.Driver)+"/"+url.PathEscape(name), nil)
+		if err != nil {
+			return err
+		}
+		if status == http.StatusConflict {
+			continue
+		}
+		e, s, err := c.l.show(ctx, name)
+		if err != nil {
+			return err
+		}
+		if s.Driver != op.Driver {
+			return fmt.Errorf("make %s %q: the original made a %s: %w", op.Driver, name, s.Driver, clusto.ErrConflict)
+		}
+		c.made = append(c.made, e)
+		c.labels[op.As] = name
+		c.results = append(c.results, clusto.Result{Index: i, Name: name})
+		return nil
+	}
+}
+
+// naming is how a name manager makes names.
+type naming struct {
+	base   string
+	digits int
+	zeros  bool
+	first  int
+}
+
+func namesOf(attrs []clusto.Attr) naming {
+	n := naming{digits: 2, zeros: true, first: 1}
+	number := func(a *clusto.Attr, into *int) {
+		if v, err := strconv.Atoi(a.Value.Text()); err == nil {
+			*into = v
+		}
+	}
+	for i := range attrs {
+		a := &attrs[i]
+		if a.Sub() != "property" {
+			continue
+		}
+		switch a.Key {
+		case "basename":
+			n.base = a.Value.Text()
+		case "digits":
+			number(a, &n.digits)
+		case "leadingZeros":
+			n.zeros = a.Value.True()
+		case "next":
+			number(a, &n.first)
+		}
+	}
+	return n
+}
+
+func (n naming) name(i int) (string, bool) {
+	text := strconv.Itoa(i)
+	if len(text) > n.digits {
+		return "", false
+	}
+	if n.zeros {
+		text = strings.Repeat("0", n.digits-len(text)) + text
+	}
+	return n.base + text, true
+}
+
+// lastOf gives the number behind the highest name that exists.
+func (c *steps) lastOf(ctx context.Context, n naming) (int, error) {
+	next := n.first
+	if n.base == "" {
+		return next, nil
+	}
+	paths, err := c.l.entities(ctx, c.l.c.cfg.Timeout, "/search?q="+url.QueryEscape(n.base))
+	for _, p := range paths {
+		e, _ := splitPath(p)
+		text, ok := strings.CutPrefix(e.Name, n.base)
+		if i, err := strconv.Atoi(text); ok && err == nil && len(text) <= n.digits {
+			next = max(next, i+1)
+		}
+	}
+	return next, err
+}
+
+// insert puts a device into a rack. The original does that and then answers
+// 500, so the rack is read before and after.
+func (c *steps) insert(ctx context.Context, name, into string, ru int) error {
+	e, s, err := c.l.show(ctx, name)
+	if err != nil {
+		return err
+	}
+	r, _, err := c.l.show(ctx, into)
+	if err != nil {
+		return err
+	}
+	inside := func() bool {
+		for _, p := range s.Parents {
+			if p == r.Path() {
+				return true
+			}
+		}
+		return false
+	}
+	if inside() {
+		return nil
+	}
+	if _, err := c.l.write(ctx, http.MethodGet, r.Path()+"/insert", url.Values{"object": {e.Path()}, "ru": {strconv.Itoa(ru)}}); err != nil {
+		return err
+	}
+	if _, s, err = c.l.show(ctx, name); err != nil {
+		return err
+	}
+	if !inside() {
+		return fmt.Errorf("insert %s into %s at unit %d: the original refused: %w", e.Path(), r.Path(), ru, clusto.ErrConflict)
+	}
+	return nil
+}
+
+// connect stores the connection of two ports on both sides: the original has no
+// call for it.
+func (c *steps) connect(ctx context.Context, op *clusto.Op, name string) error {
+	here, err := c.l.object(ctx, name)
+	if err != nil {
+		return err
+	}
+	there, err := c.l.object(ctx, c.name(op.To))
+	if err != nil {
+		return err
+	}
+	if err := c.side(ctx, op.Port, &here, op.Num, &there, op.ToNum); err != nil {
+		return err
+	}
+	return c.side(ctx, op.Port, &there, op.ToNum, &here, op.Num)
+}
+
+func (c *steps) side(ctx context.Context, kind string, here *clusto.Object, num string, there *clusto.Object, toNum string) error {
+	n := portNumber(num)
+	for _, p := range here.Ports {
+		switch {
+		case p.Type != kind || p.Num != n:
+		case p.To == there.Path():
+			return nil
+		default:
+			return fmt.Errorf("connect %s port %s %s to %s: it is connected to %s: %w", here.Path(), kind, num, there.Path(), p.To, clusto.ErrConflict)
+		}
+	}
+	key := "port-" + kind
+	number, connection, other := n, "connection", "otherportnum"
+	for _, op := range []clusto.Op{
+		{Key: key, Number: &number, Subkey: &connection, Value: &clusto.Value{Type: clusto.Relation, Str: there.Path()}},
+		{Key: key, Number: &number, Subkey: &other, Value: portValue(toNum)},
+	} {
+		if err := c.set(ctx, "setattr", here.Path(), &op); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// portNumber is the number of a port; outlets of a power tower have names.
+func portNumber(num string) int {
+	n, err := strconv.Atoi(num)
+	if err != nil && len(num) == 3 {
+		n = 8*(strings.Index("aaabbabb", num[:2])/2) + int(num[2]-'0')
+	}
+	return n
+}
+
+func portValue(num string) *clusto.Value {
+	if n, err := strconv.ParseInt(num, 10, 64); err == nil {
+		return &clusto.Value{Type: clusto.Int, Int: n}
+	}
+	return &clusto.Value{Type: clusto.String, Str: num}
+}
+
+// attr sets or adds an attribute that is not there yet.
+func (c *steps) attr(ctx context.Context, op *clusto.Op, name string) error {
+	e, s, err := c.l.show(ctx, name)
+	if err != nil {
+		return err
+	}
+	for _, a := range s.attrs("", 0) {
+		same := a.Key == op.Key && a.Sub() == ptrText(op.Subkey) && a.Value.Text() == op.Value.Text() &&
+			(op.Number == nil) == (a.Number == nil) && (op.Number == nil || *op.Number == *a.Number)
+		if same {
+			return nil
+		}
+	}
+	action := map[string]string{"attr": "setattr", "add": "addattr"}[op.Op]
+	return c.set(ctx, action, e.Path(), op)
+}
+
+func (c *steps) set(ctx context.Context, action, path string, op *clusto.Op) error {
+	v := url.Values{"key": {op.Key}, "value": {op.Value.Text()}, "datatype": {string(op.Value.Type)}}
+	if op.Subkey != nil {
+		v.Set("subkey", *op.Subkey)
+	}
+	if op.Number != nil {
+		v.Set("number", strconv.Itoa(*op.Number))
+	}
+	status, err := c.l.write(ctx, http.MethodGet, path+"/"+action, v)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("%s %s %s of %s: the original answers %d: %w", action, op.Key, ptrText(op.Subkey), path, status, clusto.ErrConflict)
+	}
+	return err
+}
+
+// write makes one writing call in its turn. The original takes actions by GET
+// alone. Its status means little, so it is given back: only what it cannot say
+// by itself is an error.
+func (l *Legacy) write(ctx context.Context, method, path string, params url.Values) (status int, err error) {
+	if err := l.requests.enter(ctx, false); err != nil {
+		return 0, fmt.Errorf("ask %s%s: %d requests are on their way already: %w: %w", l.c.cfg.URL, path, l.requests.size, err, clusto.ErrUnavailable)
+	}
+	defer l.requests.leave()
+	ctx, cancel := context.WithTimeout(ctx, l.c.cfg.Timeout)
+	defer cancel()
+	if len(params) > 0 {
+		path += "?" + params.Encode()
+	}
+	resp, err := l.c.do(ctx, method, path, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	_, _ = io.CopyN(io.Discard, resp.Body, 1<<20) // what there is of it
+	switch resp.StatusCode {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusUnauthorized, http.StatusForbidden:
+		return 0, fmt.Errorf("ask %s%s: %s: %w", l.c.cfg.URL, path, resp.Status, clusto.ErrUnavailable)
+	}
+	return resp.StatusCode, nil
+}
