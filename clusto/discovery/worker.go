@@ -1,0 +1,226 @@
+package discovery
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"github.com/clusto/clusto-engine/clusto"
+)
+
+// worker works off the events of one switch, in their order.
+type worker struct {
+	d       *Discovery
+	sw      netip.Addr
+	running bool // guarded by d.mu
+
+	after  int64   // the last event that has ended
+	read   int64   // the last event that was read
+	queue  []Event // read, not ended
+	ports  map[uint16]*portMACs
+	facts  *facts
+	failed int // calls in a row
+}
+
+// idle reports whether nothing is lost by forgetting the worker: all its events
+// have left the queue for certain.
+func (w *worker) idle() bool { return len(w.queue) == 0 }
+
+// portMACs are the MACs that a port showed of late.
+type portMACs struct{ seen map[clusto.MAC]time.Time }
+
+const (
+	readAhead    = 2048
+	macsPerPort  = 64 // more need not be told apart
+	backoffMost  = time.Minute
+	afterRefusal = 3 // how often a decision is made anew when the facts have changed
+)
+
+func (w *worker) run(ctx context.Context) {
+	defer func() {
+		w.d.mu.Lock()
+		w.running = false
+		w.d.mu.Unlock()
+	}()
+	for ctx.Err() == nil {
+		if len(w.queue) == 0 && !w.fill(ctx) {
+			return
+		}
+		ev := w.queue[0]
+		outcome, reason, err := w.one(ctx, ev)
+		if err != nil {
+			w.wait(ctx, err)
+			continue
+		}
+		w.failed = 0
+		w.end(ctx, ev, outcome, reason)
+	}
+}
+
+// fill reads more events. It reports whether any wait.
+func (w *worker) fill(ctx context.Context) bool {
+	if len(w.queue) >= readAhead {
+		return true
+	}
+	more, err := w.d.cfg.Queue.Next(ctx, w.sw, w.read, readAhead-len(w.queue))
+	if err != nil {
+		if ctx.Err() == nil {
+			w.d.warn("queue", "the journal cannot be read", "error", err)
+		}
+		return len(w.queue) > 0
+	}
+	for i := range more {
+		w.read = more[i].Seq
+		w.note(&more[i])
+	}
+	w.queue = append(w.queue, more...)
+	return len(w.queue) > 0
+}
+
+// note remembers which MACs a port shows.
+func (w *worker) note(ev *Event) {
+	if ev.Kind != Learnt {
+		return
+	}
+	p := w.ports[ev.Port]
+	if p == nil {
+		p = &portMACs{seen: map[clusto.MAC]time.Time{}}
+		w.ports[ev.Port] = p
+	}
+	if _, ok := p.seen[ev.MAC]; ok || len(p.seen) < macsPerPort {
+		p.seen[ev.MAC] = ev.At
+	}
+}
+
+// macsOn counts the MACs that a port showed since t.
+func (w *worker) macsOn(port uint16, since time.Time) (n int) {
+	p := w.ports[port]
+	if p == nil {
+		return 0
+	}
+	for mac, at := range p.seen {
+		if at.Before(since) {
+			delete(p.seen, mac)
+			continue
+		}
+		n++
+	}
+	return n
+}
+
+// wait passes the time after a failed call: longer each time, and not the same
+// for all.
+func (w *worker) wait(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	w.d.Retries.Add(1)
+	w.d.health.failed(err)
+	d := min(w.d.cfg.Backoff<<min(w.failed, 10), backoffMost)
+	w.failed++
+	sleep(ctx, d/2+rand.N(d/2+1))
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// end counts an outcome, says it, and takes the event out of the queue.
+func (w *worker) end(ctx context.Context, ev Event, outcome Outcome, reason string) {
+	d := w.d
+	d.outcomes[outcome].Add(1)
+	d.say(ev, outcome, reason)
+	w.after, w.queue = ev.Seq, w.queue[1:]
+	if !outcome.dead() {
+		d.cfg.Queue.Done(ev.Seq)
+		return
+	}
+	if err := d.cfg.Queue.Bury(ctx, ev, outcome.String(), reason); err != nil {
+		d.warn("bury", "a dead letter cannot be kept; the event will be tried again at the next start", "error", err)
+	}
+}
+
+// say logs an outcome: a server always, what somebody can mend as a warning at a
+// limited rate, all else for debugging.
+func (d *Discovery) say(ev Event, outcome Outcome, reason string) {
+	args := []any{
+		"outcome", outcome.String(), "switch", ev.Switch.String(), "port", ev.Port, "vlan", ev.VLAN, "mac", ev.MAC.String(),
+	}
+	if reason != "" {
+		args = append(args, "reason", reason)
+	}
+	switch outcome {
+	case Created, Attached:
+		d.cfg.Log.Info("discovered", args...)
+	case KnownMoved, Uplink, Crowded, UnknownSwitch, NoLayout, Unmapped, Refused, Off, NotUnderstood:
+		d.warn(outcome.String()+ev.Switch.String()+ev.MAC.String(), "not discovered", args...)
+	default:
+		d.cfg.Log.Debug("not discovered", args...)
+	}
+}
+
+// one finds out what is to become of an event, and does it. An error is one of
+// the inventory: the event is tried again.
+func (w *worker) one(ctx context.Context, ev Event) (outcome Outcome, reason string, err error) {
+	switch ev.Kind {
+	case Removed:
+		return Gone, "", nil
+	case Moved:
+		return MoveSeen, "", nil
+	case Learnt:
+	default:
+		return NotUnderstood, "", nil
+	}
+	if why := w.d.notAServers(ev.MAC); why != "" {
+		return NotServerMAC, why, nil
+	}
+	var try attempt
+	for range afterRefusal {
+		outcome, reason, err = w.decide(ctx, ev, &try)
+		if err != nil && isRefusal(err) { // asking again would not help
+			return Refused, err.Error(), nil
+		}
+		if !errors.Is(err, errChanged) {
+			return outcome, reason, err
+		}
+		w.facts, try.anew = nil, true // what was decided on does not hold any more
+	}
+	return Refused, reason, nil
+}
+
+// attempt is what has been done about an event so far.
+type attempt struct {
+	held bool // it has waited
+	anew bool // the facts were read after it had been looked at
+}
+
+// errChanged says that a decision has to be made anew: the inventory is not what
+// it was taken for.
+var errChanged = errors.New("the inventory changed meanwhile")
+
+// call makes one call of the inventory, not too many at once.
+func (w *worker) call(ctx context.Context, fn func(context.Context) error) error {
+	select {
+	case w.d.calls <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-w.d.calls }()
+	ctx, cancel := context.WithTimeout(ctx, w.d.cfg.Timeout)
+	defer cancel()
+	err := fn(ctx)
+	if err == nil || errors.Is(err, clusto.ErrNotFound) || errors.Is(err, clusto.ErrConflict) || errors.Is(err, clusto.ErrInvalid) {
+		w.d.health.works()
+	}
+	return err
+}
