@@ -19,9 +19,13 @@ import (
 	"github.com/clusto/clusto-engine/engine/afpacket"
 )
 
+func (s *DHCPServer) serveMetrics(ctx context.Context, addr string) (wait func(), err error) {
+	return serveMetrics(ctx, s.log, addr, s.readyz, s.writeMetrics)
+}
+
 // serveMetrics serves /metrics, /readyz and /livez until ctx is over. The
 // listener is open when it returns.
-func (s *DHCPServer) serveMetrics(ctx context.Context, addr string) (wait func(), err error) {
+func serveMetrics(ctx context.Context, log *slog.Logger, addr string, readyz http.HandlerFunc, write func(io.Writer)) (wait func(), err error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("%w: serve metrics: listen on %s: %w", ErrConfig, addr, explainListen(addr, "--metrics", err))
@@ -30,24 +34,24 @@ func (s *DHCPServer) serveMetrics(ctx context.Context, addr string) (wait func()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-		s.writeMetrics(w)
+		write(w)
 	})
-	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.HandleFunc("GET /readyz", readyz)
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	srv := &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10,
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			s.log.Error("metrics are not served any more", "error", err)
+			log.Error("metrics are not served any more", "error", err)
 		}
 	}()
 	context.AfterFunc(ctx, func() { _ = srv.Close() })
-	s.log.Info("serving metrics", "address", l.Addr().String())
+	log.Info("serving metrics", "address", l.Addr().String())
 	return func() { <-done }, nil
 }
 
@@ -74,7 +78,7 @@ func (s *DHCPServer) readyz(w http.ResponseWriter, _ *http.Request) {
 
 // writeMetrics writes what there is to count, each family with its type.
 func (s *DHCPServer) writeMetrics(w io.Writer) {
-	m := figures{metrics.NewSet()}
+	m := figures{metrics.NewSet(), "clusto_dhcpd_"}
 	t := s.stats.Totals()
 	for v := engine.None + 1; v < engine.Verdicts; v++ {
 		if v != engine.Parked { // not how a frame ends
@@ -105,14 +109,17 @@ func (s *DHCPServer) writeMetrics(w io.Writer) {
 }
 
 // figures are the metrics of one moment.
-type figures struct{ set *metrics.Set }
+type figures struct {
+	set  *metrics.Set
+	name string // of the program, in front of all
+}
 
 func (f figures) counter(name string, n uint64) {
-	f.set.GetOrCreateCounter("clusto_dhcpd_" + name).Set(n)
+	f.set.GetOrCreateCounter(f.name + name).Set(n)
 }
 
 func (f figures) gauge(name string, v float64) {
-	f.set.GetOrCreateGauge("clusto_dhcpd_"+name, func() float64 { return v })
+	f.set.GetOrCreateGauge(f.name+name, func() float64 { return v })
 }
 
 func (s *DHCPServer) countCache(m figures) {

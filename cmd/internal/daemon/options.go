@@ -103,30 +103,34 @@ func (d *DHCP) Validate() error {
 	return nil
 }
 
-func (d *DHCP) checkInterfaces() error {
-	if len(d.Interface) == 0 && !d.CheckConfig {
+func (d *DHCP) checkInterfaces() error { return checkInterfaces(d.Interface, d.CheckConfig) }
+
+func checkInterfaces(names []string, none bool) error {
+	if len(names) == 0 && !none {
 		return bad("interfaces", "no interface is named; name one to answer on, as in --interface eth0")
 	}
-	for i, name := range d.Interface {
+	for i, name := range names {
 		switch {
 		case name == "" || len(name) > 15 || strings.ContainsAny(name, " \t\n/"):
 			return bad("interfaces", "%q is no interface's name; \"ip link\" lists them", name)
-		case slices.Contains(d.Interface[:i], name):
+		case slices.Contains(names[:i], name):
 			return bad("interfaces", "%s is named twice; keep one", name)
 		}
 	}
 	return nil
 }
 
-func (d *DHCP) checkAPIURL() error {
-	u, err := url.Parse(d.APIURL)
+func (d *DHCP) checkAPIURL() error { return checkURL(d.APIURL) }
+
+func checkURL(text string) error {
+	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
-		return bad("api_url", "%q is no URL of a server; write http://HOST:PORT", d.APIURL)
-	case strings.HasSuffix(d.APIURL, "/"):
-		return bad("api_url", "%q ends in a slash; write %q", d.APIURL, strings.TrimRight(d.APIURL, "/"))
+		return bad("api_url", "%q is no URL of a server; write http://HOST:PORT", text)
+	case strings.HasSuffix(text, "/"):
+		return bad("api_url", "%q ends in a slash; write %q", text, strings.TrimRight(text, "/"))
 	case u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
-		return bad("api_url", "%q has more than a server and a path; write http://HOST:PORT", d.APIURL)
+		return bad("api_url", "%q has more than a server and a path; write http://HOST:PORT", text)
 	}
 	return nil
 }

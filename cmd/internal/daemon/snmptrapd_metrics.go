@@ -1,0 +1,70 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"github.com/clusto/clusto-engine/clusto/discovery"
+	"github.com/clusto/clusto-engine/engine"
+	"github.com/clusto/clusto-engine/engine/trap"
+)
+
+func (s *TrapServer) serveMetrics(ctx context.Context, addr string) (wait func(), err error) {
+	return serveMetrics(ctx, s.log, addr, s.readyz, s.writeMetrics)
+}
+
+// readyz answers 200 while every interface is up; else 503 and a line for each
+// reason. Whether the inventory is up does not count: events are kept.
+func (s *TrapServer) readyz(w http.ResponseWriter, _ *http.Request) {
+	var why []string
+	for _, name := range slices.Sorted(maps.Keys(s.links)) {
+		if !s.links[name].Stats().Up {
+			why = append(why, "interface "+name+" is not up")
+		}
+	}
+	if len(why) > 0 {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(w, strings.Join(why, "\n"))
+		return
+	}
+	fmt.Fprintln(w, "ready")
+}
+
+// writeMetrics writes what there is to count, each family with its type.
+func (s *TrapServer) writeMetrics(w io.Writer) {
+	m := figures{metrics.NewSet(), "clusto_snmptrapd_"}
+	t := s.stats.Totals()
+	for v := engine.None + 1; v < engine.Verdicts; v++ {
+		if v != engine.Queued { // not how a frame ends
+			m.counter(fmt.Sprintf("frames_total{verdict=%q}", v), t.Verdicts[v])
+		}
+	}
+	m.counter("queued_total", t.Verdicts[engine.Queued])
+	m.counter("received_total", t.Received)
+	m.counter("sent_total", t.Sent)
+	m.counter("tx_dropped_total", t.TxDropped)
+	for op := range s.traps.Records {
+		m.counter(fmt.Sprintf("records_total{op=%q}", trap.Op(op)), s.traps.Records[op].Load())
+	}
+	m.counter("broken_records_total", s.traps.Tails.Load())
+	for o := range discovery.Outcomes {
+		m.counter(fmt.Sprintf("events_total{outcome=%q}", o), s.finds.Count(o))
+	}
+	m.counter("inventory_retries_total", s.finds.Retries.Load())
+	j := s.journal.Stats()
+	m.gauge("journal_waiting", float64(j.Waiting))
+	m.gauge("journal_dead_letters", float64(j.Dead))
+	m.counter("journal_damaged_total", uint64(j.Damaged))
+	for name, g := range s.links {
+		countInterface(m, name, g.Stats())
+	}
+	m.set.WritePrometheus(w)
+	metrics.WriteProcessMetrics(w)
+}
