@@ -26,6 +26,7 @@ func init() { // completion speaks of all of them
 		asks[exportFlags]("export", exportAbout),
 		asks[showFlags]("show", showAbout, "info", "tree"),
 		attrCommand, poolCommand, rackCommand,
+		{name: "traps", about: trapsAbout, main: trapsMain, flags: func() any { return new(trapsFlags) }},
 		{name: "completion", about: completionAbout, main: completionMain, flags: func() any { return new(completionFlags) }},
 	}
 }

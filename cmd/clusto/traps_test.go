@@ -1,0 +1,108 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/clusto/clusto-engine/engine/journal"
+	"github.com/clusto/clusto-engine/engine/trap"
+)
+
+// running is the journal of a daemon, with three dead letters.
+func running(t *testing.T) (j *journal.Journal, file string) {
+	t.Helper()
+	file = filepath.Join(t.TempDir(), "events")
+	j, err := journal.Open(t.Context(), journal.Config{File: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := j.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	sw := [4]byte{10, 42, 0, 2}
+	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.Local).UnixNano()
+	for i, port := range []uint16{31, 5, 44} {
+		e := trap.Event{At: at, Switch: sw, MAC: [6]byte{0, 0x1e, 0xc9, 0, 10, byte(i + 1)}, VLAN: 42, Port: port, Op: trap.Learnt}
+		if _, err := j.Append([]trap.Event{e}); err != nil {
+			t.Fatal(err)
+		}
+		outcome, reason := "unmapped", "servers are on ports 1-30"
+		if i == 1 {
+			outcome, reason = "refused", "unit 5 is taken"
+		}
+		if err := j.Bury(t.Context(), &journal.Entry{Seq: int64(i + 1), Event: e}, outcome, reason); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return j, file
+}
+
+const threeLetters = `number  when                 switch     port  vlan  mac                outcome   reason
+1       2026-03-04 05:06:07  10.42.0.2  31    42    00:1e:c9:00:0a:01  unmapped  servers are on ports 1-30
+2       2026-03-04 05:06:07  10.42.0.2  5     42    00:1e:c9:00:0a:02  refused   unit 5 is taken
+3       2026-03-04 05:06:07  10.42.0.2  44    42    00:1e:c9:00:0a:03  unmapped  servers are on ports 1-30
+`
+
+// TestTraps: listed, tried again and dropped beside the daemon whose they are.
+func TestTraps(t *testing.T) {
+	j, file := running(t)
+	traps := func(args ...string) result {
+		return runClusto(t, "", append(append([]string{"traps"}, args...), "--journal", file)...)
+	}
+	want(t, traps(), result{threeLetters, "", 0})
+	want(t, traps("retry", "2", "9"), result{"", "clusto traps: there is no dead letter 9 in " + file + `; "clusto traps" lists them: nothing was changed` + "\n", exitFailed})
+	want(t, traps(), result{threeLetters, "", 0})
+	want(t, traps("retry", "2"), result{"1 dead letter to be tried again\n", "", 0})
+	select {
+	case <-j.Revived():
+	case <-time.After(time.Minute):
+		t.Fatal("the daemon does not notice")
+	}
+	again, err := j.Next(t.Context(), [4]byte{10, 42, 0, 2}, 0, 10)
+	if err != nil || len(again) != 1 || again[0].Port != 5 {
+		t.Errorf("tried again: %+v, %v", again, err)
+	}
+	want(t, traps("drop", "3", "--json"), result{"{\"drop\":1}\n", "", 0})
+
+	var list struct {
+		Letters []struct {
+			Number                       int
+			When                         time.Time
+			Switch, MAC, Outcome, Reason string
+			Port, VLAN                   int
+		}
+	}
+	r := traps("--json")
+	if err := json.Unmarshal([]byte(r.out), &list); err != nil || len(list.Letters) != 1 {
+		t.Fatalf("%v: %+v", err, r)
+	}
+	if l := list.Letters[0]; l.Number != 1 || l.Port != 31 || l.VLAN != 42 || l.Switch != "10.42.0.2" || l.MAC != "00:1e:c9:00:0a:01" || l.Outcome != "unmapped" || l.When.IsZero() {
+		t.Errorf("%+v", l)
+	}
+	want(t, traps("drop"), result{"1 dead letter dropped\n", "", 0})
+	want(t, traps(), result{"no dead letters\n", "", 0})
+	want(t, traps("--json"), result{"{\n  \"letters\": []\n}\n", "", 0})
+}
+
+func TestTrapsRefuses(t *testing.T) {
+	none := filepath.Join(t.TempDir(), "events")
+	text := write(t, "text", "this is something else")
+	want(t, runClusto(t, "", "traps", "--journal", none),
+		result{"", "clusto traps: journal file " + none + ": there is no journal; --journal says which one is meant\n", exitUsage})
+	if _, err := os.Stat(none); err == nil {
+		t.Error("looking made a journal")
+	}
+	want(t, runClusto(t, "", "traps", "--journal", text),
+		result{"", "clusto traps: journal file " + text + ": it is something else than a journal; give another name; --journal says which one is meant\n", exitUsage})
+	want(t, runClusto(t, "", "traps", "rerty"),
+		result{"", "clusto traps: <action>: \"rerty\" is none; write retry or drop, or nothing to list the dead letters; --help lists the flags\n", exitUsage})
+	if r := runClusto(t, "", "traps", "retry", "one"); r.code != exitUsage || !regexp.MustCompile(`^clusto traps: .*"one".*\n$`).MatchString(r.err) {
+		t.Errorf("%+v", r)
+	}
+}
