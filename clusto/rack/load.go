@@ -73,7 +73,7 @@ func loadDir(dir string) (Layouts, error) {
 		if !strings.HasSuffix(e.Name(), ".json") || strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		l, wrong := loadFile(filepath.Join(dir, e.Name()))
+		l, wrong := LoadFile(filepath.Join(dir, e.Name()))
 		if problems = append(problems, wrong...); l == nil {
 			continue
 		}
@@ -89,8 +89,9 @@ func loadDir(dir string) (Layouts, error) {
 	return all, nil
 }
 
-// loadFile parses and checks one file.
-func loadFile(path string) (*Layout, Problems) {
+// LoadFile parses and checks one file, a path. The layout is nil if its form is
+// wrong already; else Problems says what keeps it from being built.
+func LoadFile(path string) (*Layout, Problems) {
 	data, err := readFile(path)
 	if err != nil {
 		return nil, Problems{{File: path, What: err.Error()}}

@@ -12,7 +12,9 @@ var rackCommand = group("rack", "Show and change racks and what is in them.",
 	asks[rackShowFlags]("rack show", "Show a rack's units from the top down; \"clusto show RACK\" tells more."),
 	asks[rackListFlags]("rack list", "List all racks, with how much is free."),
 	asks[rackInsertFlags]("rack insert", "Put a device into a rack, at the lowest of the units that it takes."),
-	asks[rackRemoveFlags]("rack remove", "Take devices out of a rack."))
+	asks[rackRemoveFlags]("rack remove", "Take devices out of a rack."),
+	asks[rackCreateFlags]("rack create", rackCreateAbout),
+	&command{name: "check", about: rackCheckAbout, main: rackCheckMain, flags: func() any { return new(rackCheckFlags) }})
 
 type oneRack struct {
 	Rack string `arg:"" complete:"rack" help:"The rack's name."`
