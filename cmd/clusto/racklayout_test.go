@@ -1,0 +1,123 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// colliding has two servers in unit 1 and one outlet too many.
+const colliding = `{
+  "name": "bad",
+  "devices": {
+    "switch": {"suffix": "sw1", "driver": "cisco4948", "ru": 3, "outlet": "aa8"},
+    "power": {"suffix": "pwr1", "driver": "powertowerxm", "ru": 2, "port": 44}
+  },
+  "maxu": 3,
+  "servers": [
+    {"ports": "1", "ru": "1", "outlets": "bb1"},
+    {"ports": "2", "ru": "1", "outlets": "bb9"}
+  ]
+}
+`
+
+func TestRackCheck(t *testing.T) {
+	all := runClusto(t, "", "rack", "check")
+	if all.code != 0 || all.err != "" {
+		t.Errorf("%+v", all)
+	}
+	for _, line := range []string{
+		"layout 201001 (built in): 30 servers on ports 1-30\n", "layout 4444 (built in)", "layout 5555 (built in)",
+		"  25  penguinserver         24           aa1     24\n",
+	} {
+		if !strings.Contains(all.out, line) {
+			t.Errorf("no %q in\n%s", line, all.out)
+		}
+	}
+	if one := runClusto(t, "", "rack", "check", "5555"); one.code != 0 || one.err != "" || strings.Count(one.out, "layout ") != 1 {
+		t.Errorf("%+v", one)
+	}
+}
+
+// TestRackCheckTellsAll: every problem with its line, and the rack beside it.
+func TestRackCheckTellsAll(t *testing.T) {
+	file := write(t, "bad.json", colliding)
+	dir := filepath.Dir(file)
+	for _, args := range [][]string{{file}, {"--rack-layouts", dir}, {"bad", "--rack-layouts", dir}} {
+		r := runClusto(t, "", append([]string{"rack", "check"}, args...)...)
+		wantErr := file + `:10: layout bad: port 2: unit 1 is taken by the server of port 1 on line 9; give one of them another
+` + file + `:10: layout bad: port 2: there is no outlet bb9; powertowerxm has aa1 to bb8
+`
+		if r.code != exitFailed || r.err != wantErr {
+			t.Errorf("%v: code %d\n%swant\n%s", args, r.code, r.err, wantErr)
+		}
+		if !strings.Contains(r.out, "layout bad ("+file+"): 2 servers on ports 1-2\n") {
+			t.Errorf("%v: not drawn:\n%s", args, r.out)
+		}
+	}
+	syntax := write(t, "syntax.json", "{\n\"name\": \"x\",,\n}")
+	if r := runClusto(t, "", "rack", "check", syntax, file); r.code != exitFailed || !strings.HasPrefix(r.err, syntax+":2: not JSON") || strings.Count(r.err, "\n") != 3 {
+		t.Errorf("%+v", r)
+	}
+	want(t, runClusto(t, "", "rack", "check", "20101"), result{"", `clusto rack check: there is no rack layout "20101"; did you mean "201001"? known are 201001, 4444, 5555: not found in clusto` + "\n", exitFailed})
+	if r := runClusto(t, "", "rack", "check", "--rack-layouts", "/nowhere"); r.code != exitFailed || !strings.Contains(r.err, "/nowhere") {
+		t.Errorf("%+v", r)
+	}
+	want(t, runClusto(t, "", "rack", "chekc"), result{"", `clusto: unknown command "rack chekc": did you mean "check"?` + "\n", exitUsage})
+}
+
+const rackSite = `networks:
+  mgmt: {cidr: 10.42.0.0/24}
+locations:
+  dc1: {driver: basicdatacenter}
+`
+
+// TestRackCreate: a rack with its devices, once, however often.
+func TestRackCreate(t *testing.T) {
+	flags, _ := inventories(t)
+	for _, inv := range flags {
+		if r := runClusto(t, "", append([]string{"import", write(t, "site.yaml", rackSite)}, inv...)...); r.code != 0 {
+			t.Fatal(r)
+		}
+		create := append([]string{"rack", "create", "sv2-r01", "--layout", "201001", "--in", "dc1", "--switch-ip", "10.42.0.2", "--discover"}, inv...)
+		for range 2 {
+			want(t, runClusto(t, "", create...), result{"sv2-r01: layout 201001, switch sv2-r01-sw1, in " + inv[1] + "\n", "", 0})
+		}
+		r := runClusto(t, "", append([]string{"show", "10.42.0.2"}, inv...)...)
+		if r.code != 0 || !strings.HasPrefix(r.out, "/networkswitch/sv2-r01-sw1\n") {
+			t.Errorf("%+v", r)
+		}
+		r = runClusto(t, "", append([]string{"rack", "create", "r2", "--layout", "5555", "--in", "dc2"}, inv...)...)
+		want(t, r, result{"", "clusto rack create: entity \"dc2\": not found in clusto; it has to be made before it is used; nothing was changed\n", exitFailed})
+		r = runClusto(t, "", append([]string{"rack", "create", "r2", "--layout", "5554"}, inv...)...)
+		want(t, r, result{"", "clusto rack create: --layout: there is no rack layout \"5554\"; did you mean \"5555\"? known are 201001, 4444, 5555: not found in clusto\n", exitUsage})
+		if r := runClusto(t, "", append([]string{"show", "r2"}, inv...)...); r.code == 0 {
+			t.Errorf("half a rack: %s", r.out)
+		}
+	}
+	bad := write(t, "bad.json", colliding)
+	if r := runClusto(t, "", "rack", "create", "r1", "--layout", "bad", "--rack-layouts", filepath.Dir(bad), "--db", filepath.Join(t.TempDir(), "x.db")); r.code != exitUsage || !strings.Contains(r.err, bad+":10: ") {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestRackCheckWithoutAReader: what cannot be shown is a failure.
+func TestRackCheckWithoutAReader(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	if err := draw(full, nil); err != nil {
+		t.Error(err)
+	}
+	f := rackCheckFlags{Layouts: []string{"201001"}}
+	layouts, _, err := f.gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := draw(full, layouts); err == nil {
+		t.Error("nobody was told")
+	}
+}
