@@ -21,7 +21,7 @@ import (
 	"github.com/clusto/clusto-engine/engine/storm"
 )
 
-const demoAbout = "Power on a hall of simulated servers, on a network of its own, and watch them get their addresses."
+const demoAbout = "Power on a hall of simulated servers, on a network of its own, and watch them get their addresses; then roll in a rack of unknown ones."
 
 type demoFlags struct {
 	Servers     int `default:"1000" placeholder:"N" help:"Servers of the sample site (${default})."`
@@ -103,6 +103,7 @@ type demo struct {
 func (d *demo) run(ctx context.Context) (err error) {
 	for _, step := range []func(context.Context) error{
 		d.writeSite, d.makeNetwork, d.startInventory, d.importSite, d.startDHCP, d.powerOn,
+		d.makeRack, d.plugIn, d.bootRack, d.showUnmapped,
 	} {
 		if err := errors.Join(ctx.Err(), d.lost); err != nil {
 			return err
@@ -207,6 +208,18 @@ func (d *demo) startDHCP(ctx context.Context) error {
 
 // powerOn switches the hall on, and judges what came of it.
 func (d *demo) powerOn(ctx context.Context) error {
+	if err := d.boot(ctx); err != nil {
+		return fmt.Errorf("power on: %w", err)
+	}
+	if err := d.showVerdicts(); err != nil {
+		return err
+	}
+	return d.judge(filepath.Base(d.site.Where(-1)) + " gives it")
+}
+
+// boot has every server that is wanted ask for its address, and shows the
+// answers.
+func (d *demo) boot(ctx context.Context) error {
 	d.clients = make([]storm.Client, len(d.want))
 	d.acks = make([][]byte, len(d.want))
 	for i, w := range d.want {
@@ -218,14 +231,11 @@ func (d *demo) powerOn(ctx context.Context) error {
 	}, d.clients, storm.DORA)
 	bar.end()
 	if err != nil {
-		return fmt.Errorf("power on: %w", err)
+		return err
 	}
 	d.showReplies()
 	d.showResult(&res)
-	if err := d.showVerdicts(); err != nil {
-		return err
-	}
-	return d.judge()
+	return nil
 }
 
 // wishes is the parameter request list of a PXE ROM; biosArch says that it is one.
@@ -239,8 +249,9 @@ func (d *demo) keep(i int, reply *engine.Packet) {
 	d.acks[i] = append(d.acks[i][:0], reply.Data...)
 }
 
-// judge compares what came over the cable with the file.
-func (d *demo) judge() error {
+// judge compares what came over the cable with what is wanted; by says whose
+// wish that is: "site.yaml gives it".
+func (d *demo) judge(by string) error {
 	wrong := 0
 	for i, w := range d.want {
 		if err := w.check(d.acks[i]); err != nil {
@@ -250,9 +261,9 @@ func (d *demo) judge() error {
 		}
 	}
 	if wrong > 0 {
-		return fmt.Errorf("%s of %d did not get what the file says", count(wrong, "client"), len(d.want))
+		return fmt.Errorf("%s of %d did not get the address that %s", count(wrong, "client"), len(d.want), by)
 	}
-	d.say("Every client has exactly the address that %s gives it (replies read with gopacket).", filepath.Base(d.site.Where(-1)))
+	d.say("Every client has exactly the address that %s (replies read with gopacket).", by)
 	return nil
 }
 

@@ -65,7 +65,7 @@ func (w *expectation) check(frame []byte) error {
 	case typ != layers.DHCPMsgTypeAck:
 		return fmt.Errorf("the last reply is of type %s, not an ACK", typ)
 	case got != w.ip:
-		return fmt.Errorf("got %s, the file says %s", got, w.ip)
+		return fmt.Errorf("got %s, want %s", got, w.ip)
 	}
 	return nil
 }

@@ -101,7 +101,7 @@ func TestDemoJudges(t *testing.T) {
 		want  string // of the error; "" for none
 	}{
 		"as the file says": {ack(w.mac, [4]byte{10, 0, 0, 5}, dhcp4.Ack), ""},
-		"another address":  {ack(w.mac, [4]byte{10, 0, 0, 6}, dhcp4.Ack), "got 10.0.0.6, the file says 10.0.0.5"},
+		"another address":  {ack(w.mac, [4]byte{10, 0, 0, 6}, dhcp4.Ack), "got 10.0.0.6, want 10.0.0.5"},
 		"another client":   {ack(hardware{2, 9}, [4]byte{10, 0, 0, 5}, dhcp4.Ack), "the reply is for 02:09:00:00:00:00"},
 		"an OFFER only":    {ack(w.mac, [4]byte{10, 0, 0, 5}, dhcp4.Offer), "type Offer, not an ACK"},
 		"no reply":         {nil, "there was no reply"},
@@ -115,7 +115,7 @@ func TestDemoJudges(t *testing.T) {
 		})
 	}
 	d := demo{want: []expectation{w}, acks: [][]byte{nil}}
-	if err := d.judge(); err == nil {
+	if err := d.judge("site.yaml gives it"); err == nil {
 		t.Error("a client without a reply is no failure")
 	}
 }

@@ -49,8 +49,9 @@ func main() {
 // daemons are what this program is when it is called by their names: the demo
 // starts the real ones so, out of one file.
 var daemons = map[string]func(args []string) int{
-	"clusto-dhcpd": daemon.DHCPMain,
-	"clusto-httpd": daemon.HTTPDMain,
+	"clusto-dhcpd":     daemon.DHCPMain,
+	"clusto-httpd":     daemon.HTTPDMain,
+	"clusto-snmptrapd": daemon.SNMPMain,
 }
 
 func run(args []string) int {

@@ -111,10 +111,16 @@ func (b *builder) options() {
 	}
 }
 
+// ipManager is no option: it tells discovery where addresses come from.
+const ipManager = "ipmanager"
+
 func (b *builder) attribute(name string, attrs []clusto.Attr) {
 	b.magic = b.magic || pxelinux(name)
 	at := attrs[len(attrs)-1].Origin
 	code, by, ok := optionCode(b.cfg.Extra, name)
+	if !ok && name == ipManager {
+		return
+	}
 	if !ok {
 		b.warn(at, name, "unknown option; give it a code in extra_options or rename it")
 		return

@@ -313,3 +313,7 @@ func TestBodiesAreShared(t *testing.T) {
 		t.Error("equal bodies are not interned")
 	}
 }
+
+// TestIPManagerIsNoOption: the attribute tells clusto-snmptrapd where addresses
+// come from, and is no mistake.
+func TestIPManagerIsNoOption(t *testing.T) { prepared(t, testHost(attr("ipmanager", "nodes"))) }
