@@ -325,11 +325,12 @@ func (c *steps) side(ctx context.Context, kind string, here *clusto.Object, num 
 	return nil
 }
 
-// portNumber is the number of a port; outlets of a power tower have names.
+// portNumber is the number of a port; outlets of a power tower have names: aa1
+// is port 1, ab1 9, ba1 17 and bb1 25.
 func portNumber(num string) int {
 	n, err := strconv.Atoi(num)
-	if err != nil && len(num) == 3 {
-		n = 8*(strings.Index("aaabbabb", num[:2])/2) + int(num[2]-'0')
+	if bank := strings.Index("aa ab ba bb", num[:min(2, len(num))]); err != nil && len(num) == 3 && bank >= 0 {
+		n = 8*bank/3 + int(num[2]-'0')
 	}
 	return n
 }

@@ -46,9 +46,8 @@ type portKey struct {
 // on: aa1 is port 1, ab1 9, ba1 17 and bb1 25.
 func toPort(c rack.Connection) portKey {
 	n, err := strconv.Atoi(c.ToNum)
-	if err != nil && len(c.ToNum) == 3 {
-		bank := strings.Index("aaabbabb", c.ToNum[:2]) / 2
-		n = 8*bank + int(c.ToNum[2]-'0')
+	if bank := strings.Index("aa ab ba bb", c.ToNum[:min(2, len(c.ToNum))]); err != nil && len(c.ToNum) == 3 && bank >= 0 {
+		n = 8*bank/3 + int(c.ToNum[2]-'0')
 	}
 	return portKey{c.To, c.Port, n}
 }
