@@ -1,17 +1,30 @@
 package main
 
 import (
+	"fmt"
 	"strings"
-	"text/tabwriter"
+	"unicode/utf8"
 )
 
-// alignedRows writes rows in aligned columns, two spaces apart.
+// alignedRows writes rows in columns that are aligned over all of them, two
+// spaces apart. Rows may be short.
 func alignedRows(rows [][]string) string {
-	var b strings.Builder
-	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	var width []int
 	for _, row := range rows {
-		_, _ = tw.Write([]byte(strings.TrimRight(strings.Join(row, "\t"), "\t") + "\n"))
+		for i, cell := range row {
+			if i == len(width) {
+				width = append(width, 0)
+			}
+			width[i] = max(width[i], utf8.RuneCountInString(cell))
+		}
 	}
-	_ = tw.Flush() // a Builder takes all
+	var b strings.Builder
+	for _, row := range rows {
+		var line strings.Builder
+		for i, cell := range row {
+			fmt.Fprintf(&line, "%-*s  ", width[i], cell)
+		}
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+	}
 	return b.String()
 }

@@ -188,11 +188,11 @@ func trapOutcomes() (map[string]int, error) {
 
 // bootRack shows the rack, powers it on, and judges all of it.
 func (d *demo) bootRack(ctx context.Context) error {
-	found, err := d.findRack(ctx)
+	in, found, err := d.findRack(ctx)
 	if err != nil {
 		return err
 	}
-	d.showRack(found)
+	d.showRack(&in, found)
 	if err := judgeRack(found); err != nil {
 		return err
 	}
@@ -220,26 +220,25 @@ type rackServer struct {
 	ip   netip.Addr
 }
 
-// findRack asks the inventory for the server of each MAC, in the order of the
-// ports.
-func (d *demo) findRack(ctx context.Context) (found []rackServer, err error) {
+// findRack asks the inventory for the rack, and for the server of each MAC in the
+// order of the ports.
+func (d *demo) findRack(ctx context.Context) (in clusto.Object, found []rackServer, err error) {
 	api, err := d.api()
 	if err != nil {
-		return nil, err
+		return in, nil, err
 	}
 	defer api.Close()
-	in, err := api.Object(ctx, demoRack)
-	if err != nil {
-		return nil, err
+	if in, err = api.Object(ctx, demoRack); err != nil {
+		return in, nil, err
 	}
 	for port := 1; port <= rackServers; port++ {
 		hosts, err := api.Find(ctx, rackMAC(port).String())
 		if err != nil {
-			return nil, fmt.Errorf("port %d of the switch: %w", port, err)
+			return in, nil, fmt.Errorf("port %d of the switch: %w", port, err)
 		}
 		s := rackServer{port: port}
 		if s.Object, err = api.Object(ctx, hosts[0].Name); err != nil {
-			return nil, err
+			return in, nil, err
 		}
 		if a := hosts[0].Addresses; len(a) > 0 {
 			s.ip = a[0].IP
@@ -247,15 +246,14 @@ func (d *demo) findRack(ctx context.Context) (found []rackServer, err error) {
 		s.unit = unitIn(&in, s.Path())
 		found = append(found, s)
 	}
-	return found, nil
+	return in, found, nil
 }
 
 // unitIn is the lowest unit of a rack that something is in; 0 for none.
 func unitIn(in *clusto.Object, path string) (unit int) {
 	for i := range in.Attrs {
-		a := &in.Attrs[i]
-		if a.Key == "_contains" && a.Sub() == "ru" && a.Value.Str == path && a.Number != nil && (unit == 0 || *a.Number < unit) {
-			unit = *a.Number
+		if n, what, ok := inUnit(&in.Attrs[i]); ok && what == path && (unit == 0 || n < unit) {
+			unit = n
 		}
 	}
 	return unit

@@ -1,22 +1,41 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
+	"strings"
+
+	"github.com/clusto/clusto-engine/clusto"
 )
 
-// showRack draws the rack from top to bottom, as clusto has it.
-func (d *demo) showRack(found []rackServer) {
-	byUnit := slices.SortedFunc(slices.Values(found), func(a, b rackServer) int { return cmp.Compare(b.unit, a.unit) })
-	rows := [][]string{{"unit", "server", "switch port", "outlet", "console port", "mac", "address"}}
-	for i := range byUnit {
-		s := &byUnit[i]
-		rows = append(rows, []string{
-			fmt.Sprintf("%4s", strconv.Itoa(s.unit)), s.Name, s.peer("nic-eth").ToNum, s.peer("pwr-nema-5").ToNum,
-			s.peer("console-serial").ToNum, rackMAC(s.port).String(), s.ip.String(),
-		})
+// showRack draws the rack from top to bottom, as clusto has it: in is the rack.
+func (d *demo) showRack(in *clusto.Object, found []rackServer) {
+	rows := [][]string{{"unit", "", "switch port", "outlet", "console port", "mac", "address"}}
+	contents := map[int]string{}
+	for i := range in.Attrs {
+		if unit, path, ok := inUnit(&in.Attrs[i]); ok {
+			contents[unit] = path
+		}
+	}
+	for unit := 45; unit >= 1; unit-- {
+		if contents[unit] == "" {
+			continue
+		}
+		row := []string{fmt.Sprintf("%4d", unit), contents[unit][strings.LastIndexByte(contents[unit], '/')+1:]}
+		if i := slices.IndexFunc(found, func(s rackServer) bool { return s.Path() == contents[unit] }); i >= 0 {
+			s := &found[i]
+			row = append(row, s.peer("nic-eth").ToNum, s.peer("pwr-nema-5").ToNum, s.peer("console-serial").ToNum,
+				rackMAC(s.port).String(), s.ip.String())
+		}
+		rows = append(rows, row)
 	}
 	d.say("Named, racked and cabled in clusto, from top to bottom:\n\n%s", alignedRows(rows))
+}
+
+// inUnit reads an attribute of a rack: what is in which unit.
+func inUnit(a *clusto.Attr) (unit int, path string, ok bool) {
+	if a.Key != "_contains" || a.Sub() != "ru" || a.Number == nil {
+		return 0, "", false
+	}
+	return *a.Number, a.Value.Str, true
 }
