@@ -14,12 +14,17 @@ import (
 
 // Program is what ParseFlags has to know of a daemon.
 type Program struct {
-	Name    string    // "clusto-dhcpd"
-	About   string    // one line for --help
-	Section string    // of services.conf: "dhcp"
-	Files   []string  // where services.conf may be; nil is ConfigFiles()
-	Without []string  // flags that have no meaning in this program: "api-url"
-	Stdout  io.Writer // for --help, --version and --check-config; os.Stdout
+	Name    string   // "clusto-dhcpd"
+	About   string   // one line for --help
+	Section string   // of services.conf: "dhcp"
+	Files   []string // where services.conf may be; nil is ConfigFiles()
+	Without []string // flags that have no meaning in this program: "api-url"
+
+	// Elsewhere are keys that a section may have for another program, and that
+	// say nothing to this one: "snmp.api_url".
+	Elsewhere []string
+
+	Stdout io.Writer // for --help, --version and --check-config; os.Stdout
 }
 
 // ConfigFiles gives the places of services.conf. The first that exists counts,
@@ -58,8 +63,9 @@ func bad(key, format string, args ...any) error {
 // ParseFlags fills into, a pointer to a struct with kong tags, from args, then
 // from the program's section of services.conf, then from the defaults in its
 // tags. A flag --some-name is the key some_name of the section; a tag
-// key:"other" names it otherwise, key:"-" keeps it out of the file. A Validate
-// method is called last. The error is nil or an *Exit.
+// key:"other" names it otherwise, key:"-" keeps it out of the file, and a group
+// is the name of another section. A Validate method is called last. The error is
+// nil or an *Exit.
 func ParseFlags(p Program, args []string, into any) (err error) {
 	if p.Stdout == nil {
 		p.Stdout = os.Stdout
@@ -76,10 +82,11 @@ func ParseFlags(p Program, args []string, into any) (err error) {
 			panic(e)
 		}
 	}()
-	r := &resolver{files: p.Files, section: p.Section}
+	r := &resolver{files: p.Files, section: p.Section, elsewhere: p.Elsewhere}
 	k, err := kong.New(into, kong.Name(p.Name), kong.Description(p.About), kong.Resolvers(r),
 		kong.Writers(p.Stdout, io.Discard), kong.Exit(func(code int) { panic(&Exit{Code: code}) }),
-		kong.Vars{"version": p.Name + " " + version()})
+		kong.Vars{"version": p.Name + " " + version()},
+		kong.ExplicitGroups([]kong.Group{{Key: "snmp", Title: "Traps of switches (section snmp of services.conf):"}}))
 	if err != nil {
 		return &Exit{2, p.Name + ": " + err.Error()}
 	}
@@ -109,7 +116,8 @@ func version() string {
 	return "(devel)"
 }
 
-// keyOf gives the key of the section that a flag is, "" if it is none.
+// keyOf gives the key of the section that a flag is, "" if it is none. A prefix
+// that the flag has here is no part of it.
 func keyOf(f *kong.Flag) string {
 	switch key := f.Tag.Get("key"); {
 	case f.Name == "help" || key == "-":
@@ -117,14 +125,28 @@ func keyOf(f *kong.Flag) string {
 	case key != "":
 		return key
 	}
-	return strings.ReplaceAll(f.Name, "-", "_")
+	return strings.ReplaceAll(strings.TrimPrefix(f.Name, f.Tag.Prefix), "-", "_")
 }
 
-// flagsOf gives a program's flags by key, and the keys in the order of the struct.
+// sectionOf names the section of services.conf that a flag is a key of: its
+// group, else the program's own.
+func sectionOf(f *kong.Flag, own string) string {
+	if f.Group == nil {
+		return own
+	}
+	return f.Group.Key
+}
+
+// flagsOf gives a program's flags by key, and the keys in the order of the
+// struct. Those of another section than the program's own have its name before
+// them: "snmp.journal".
 func flagsOf(app *kong.Application) (flags map[string]*kong.Flag, keys []string) {
 	flags = map[string]*kong.Flag{}
 	for _, f := range app.Flags {
 		if key := keyOf(f); key != "" {
+			if f.Group != nil {
+				key = f.Group.Key + "." + key
+			}
 			flags[key] = f
 			keys = append(keys, key)
 		}

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -19,11 +21,12 @@ import (
 
 // resolver answers kong from services.conf, and the database from clusto.conf.
 type resolver struct {
-	files   []string
-	section string
+	files     []string
+	section   string
+	elsewhere []string // keys that are other programs'
 
 	loaded bool
-	conf   section
+	confs  map[string]section // by name
 	dsn    setting
 	err    error // kong would put the flag's name before it: kept for explain
 }
@@ -40,42 +43,58 @@ func (r *resolver) Resolve(ctx *kong.Context, _ *kong.Path, f *kong.Flag) (any, 
 	if r.err != nil {
 		return nil, nil
 	}
-	s, ok := r.conf.values[keyOf(f)]
+	conf, key := r.at(f)
+	s, ok := conf.values[key]
 	if !ok {
 		return r.fallback(f), nil
 	}
 	v, err := typed(f, s.value)
 	if err != nil {
-		r.err = fmt.Errorf("%s: %w", r.conf.place(keyOf(f)), err)
+		r.err = fmt.Errorf("%s: %w", conf.place(key), err)
 		return nil, nil
 	}
 	return v, nil
 }
 
+// at gives the section that a flag is a key of, and the key.
+func (r *resolver) at(f *kong.Flag) (section, string) {
+	return r.confs[sectionOf(f, r.section)], keyOf(f)
+}
+
 // load reads the file and compares its keys with the flags.
-func (r *resolver) load(ctx *kong.Context) (err error) {
-	if r.conf, err = r.find(ctx); err != nil {
-		return err
-	}
-	flags, keys := flagsOf(ctx.Model)
-	for _, key := range r.conf.order {
-		if flags[key] == nil {
-			return fmt.Errorf("%s: unknown key; %s", r.conf.place(key), suggestion(key, keys))
+func (r *resolver) load(ctx *kong.Context) error {
+	known := map[string][]string{r.section: nil} // keys by section
+	for _, f := range ctx.Model.Flags {
+		if keyOf(f) != "" {
+			name := sectionOf(f, r.section)
+			known[name] = append(known[name], keyOf(f))
 		}
+	}
+	r.confs = map[string]section{}
+	for _, name := range slices.Sorted(maps.Keys(known)) {
+		conf, err := r.find(ctx, name)
+		if err != nil {
+			return err
+		}
+		for _, key := range conf.order {
+			if !slices.Contains(known[name], key) && !slices.Contains(r.elsewhere, name+"."+key) {
+				return fmt.Errorf("%s: unknown key; %s", conf.place(key), suggestion(key, known[name]))
+			}
+		}
+		r.confs[name] = conf
 	}
 	return nil
 }
 
-// find opens the file of --config, else the first that exists.
-func (r *resolver) find(ctx *kong.Context) (section, error) {
-	files := r.files
+// find reads a section of the file of --config, else of the first that exists.
+func (r *resolver) find(ctx *kong.Context, name string) (section, error) {
 	for _, f := range ctx.Flags() {
-		if name, _ := ctx.FlagValue(f).(string); f.Name == "config" && name != "" {
-			return readSection(name, r.section)
+		if file, _ := ctx.FlagValue(f).(string); f.Name == "config" && file != "" {
+			return readSection(file, name)
 		}
 	}
-	for _, name := range files {
-		if s, err := readSection(name, r.section); !errors.Is(err, os.ErrNotExist) {
+	for _, file := range r.files {
+		if s, err := readSection(file, name); !errors.Is(err, os.ErrNotExist) {
 			return s, err
 		}
 	}
@@ -205,8 +224,9 @@ func (r *resolver) place(f *kong.Flag, key string, err error) string {
 	if p := (*kong.ParseError)(nil); errors.As(err, &p) && fromArgs(p.Context)[f] {
 		return "--" + f.Name
 	}
-	if r.conf.has(key) {
-		return r.conf.place(key)
+	conf, key := r.at(f)
+	if conf.has(key) {
+		return conf.place(key)
 	}
 	if f.Tag.Get("from") != "" && r.dsn.from != "" {
 		return r.dsn.from
@@ -214,7 +234,7 @@ func (r *resolver) place(f *kong.Flag, key string, err error) string {
 	if env := fromEnv(f); env != "" {
 		return env
 	}
-	return fmt.Sprintf("--%s (%s.%s in services.conf)", f.Name, r.section, key)
+	return fmt.Sprintf("--%s (%s.%s in services.conf)", f.Name, sectionOf(f, r.section), key)
 }
 
 // fromEnv names the environment variable that sets a flag, where nothing else
@@ -249,11 +269,12 @@ func (r *resolver) print(w io.Writer, ctx *kong.Context) {
 	for _, key := range keys {
 		f := flags[key]
 		from := "default"
+		conf, own := r.at(f)
 		switch {
 		case set[f]:
 			from = "--" + f.Name
-		case r.conf.has(key):
-			from = fmt.Sprintf("%s:%d", r.conf.path, r.conf.values[key].line)
+		case conf.has(own):
+			from = fmt.Sprintf("%s:%d", conf.path, conf.values[own].line)
 		case f.Tag.Get("from") != "" && r.dsn.from != "":
 			from = r.dsn.from
 		case fromEnv(f) != "":

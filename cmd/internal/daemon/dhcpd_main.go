@@ -60,6 +60,11 @@ func lastWord(name string, err error) (code int, line string) {
 // ServeDHCP answers DHCP until ctx is over. SIGHUP marks the cache stale. An
 // error that wraps ErrConfig is one of the set-up.
 func ServeDHCP(ctx context.Context, cfg *DHCP, log *slog.Logger) error {
+	return serveDHCP(ctx, cfg, log)
+}
+
+// serveDHCP serves metrics of other daemons too.
+func serveDHCP(ctx context.Context, cfg *DHCP, log *slog.Logger, others ...measured) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -71,7 +76,7 @@ func ServeDHCP(ctx context.Context, cfg *DHCP, log *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if cfg.Metrics != "" {
-		wait, err := s.serveMetrics(ctx, cfg.Metrics)
+		wait, err := serveMetrics(ctx, log, cfg.Metrics, append([]measured{s}, others...)...)
 		if err != nil {
 			return err
 		}

@@ -19,13 +19,15 @@ import (
 	"github.com/clusto/clusto-engine/engine/afpacket"
 )
 
-func (s *DHCPServer) serveMetrics(ctx context.Context, addr string) (wait func(), err error) {
-	return serveMetrics(ctx, s.log, addr, s.readyz, s.writeMetrics)
+// measured is a daemon that can be asked how it is.
+type measured interface {
+	notReady() []string     // why not, in words; none if it is
+	writeMetrics(io.Writer) // what there is to count, each family with its type
 }
 
-// serveMetrics serves /metrics, /readyz and /livez until ctx is over. The
-// listener is open when it returns.
-func serveMetrics(ctx context.Context, log *slog.Logger, addr string, readyz http.HandlerFunc, write func(io.Writer)) (wait func(), err error) {
+// serveMetrics serves /metrics, /readyz and /livez of daemons until ctx is over.
+// The listener is open when it returns.
+func serveMetrics(ctx context.Context, log *slog.Logger, addr string, daemons ...measured) (wait func(), err error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("%w: serve metrics: listen on %s: %w", ErrConfig, addr, explainListen(addr, "--metrics", err))
@@ -34,9 +36,12 @@ func serveMetrics(ctx context.Context, log *slog.Logger, addr string, readyz htt
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-		write(w)
+		for _, d := range daemons {
+			d.writeMetrics(w)
+		}
+		metrics.WriteProcessMetrics(w)
 	})
-	mux.HandleFunc("GET /readyz", readyz)
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { readyz(w, daemons) })
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	srv := &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
@@ -55,18 +60,12 @@ func serveMetrics(ctx context.Context, log *slog.Logger, addr string, readyz htt
 	return func() { <-done }, nil
 }
 
-// readyz answers 200 once every interface is up and hosts are at hand, fetched
-// or kept from the last run; else 503 and a line for each reason. It stays 200 while the inventory
-// is down: known hosts are answered.
-func (s *DHCPServer) readyz(w http.ResponseWriter, _ *http.Request) {
+// readyz answers 200 if all daemons are ready; else 503 and a line for each
+// reason.
+func readyz(w http.ResponseWriter, daemons []measured) {
 	var why []string
-	for _, name := range slices.Sorted(maps.Keys(s.links)) {
-		if !s.links[name].Stats().Up {
-			why = append(why, "interface "+name+" is not up")
-		}
-	}
-	if !s.fill.done.Load() && s.fill.kept.Load() == 0 {
-		why = append(why, "the hosts have not been fetched from "+s.cfg.APIURL+" yet")
+	for _, d := range daemons {
+		why = append(why, d.notReady()...)
 	}
 	if len(why) > 0 {
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -74,6 +73,27 @@ func (s *DHCPServer) readyz(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	fmt.Fprintln(w, "ready")
+}
+
+// down tells of interfaces that are not up.
+func (l links) down() (why []string) {
+	for _, name := range slices.Sorted(maps.Keys(l)) {
+		if !l[name].Stats().Up {
+			why = append(why, "interface "+name+" is not up")
+		}
+	}
+	return why
+}
+
+// notReady is empty once every interface is up and hosts are at hand, fetched
+// or kept from the last run. It stays so while the inventory is down: known
+// hosts are answered.
+func (s *DHCPServer) notReady() []string {
+	why := s.links.down()
+	if !s.fill.done.Load() && s.fill.kept.Load() == 0 {
+		why = append(why, "the hosts have not been fetched from "+s.cfg.APIURL+" yet")
+	}
+	return why
 }
 
 // writeMetrics writes what there is to count, each family with its type.
@@ -105,7 +125,6 @@ func (s *DHCPServer) writeMetrics(w io.Writer) {
 		countInterface(m, name, g.Stats())
 	}
 	m.set.WritePrometheus(w)
-	metrics.WriteProcessMetrics(w)
 }
 
 // figures are the metrics of one moment.

@@ -10,15 +10,23 @@ import (
 // SNMP is the configuration of clusto-snmptrapd: its flags and section "snmp"
 // of services.conf.
 type SNMP struct {
-	Interface   []string `key:"interfaces" short:"i" sep:"none" placeholder:"NAME" help:"Listen on this interface. May be given several times."`
-	APIURL      string   `name:"api-url" default:"http://127.0.0.1:9996" placeholder:"URL" help:"Where clusto-httpd is, without a slash at the end (${default})."`
-	APIAccess   `embed:""`
-	Journal     string   `default:"/var/lib/clusto/clusto-snmptrapd.journal" placeholder:"FILE" help:"Keep events in FILE until something has become of them (${default})."`
+	Interface []string `key:"interfaces" short:"i" sep:"none" placeholder:"NAME" help:"Listen on this interface. May be given several times."`
+	APIURL    string   `name:"api-url" default:"http://127.0.0.1:9996" placeholder:"URL" help:"Where clusto-httpd is, without a slash at the end (${default})."`
+	APIAccess `embed:""`
+	Traps     `embed:""`
+	Metrics   string `placeholder:"HOST:PORT" help:"Serve metrics and health over HTTP here. Unset: do not."`
+	Replay    string `key:"-" placeholder:"FILE" help:"Take the traps of a capture (pcap) instead of an interface's, work them off, and end."`
+
+	Common `embed:""`
+}
+
+// Traps is what is taken from switches and made of it. Who embeds it may set the
+// variables journal, journal_is and discover_mac: other defaults.
+type Traps struct {
+	Journal     string   `default:"${journal=/var/lib/clusto/clusto-snmptrapd.journal}" placeholder:"FILE" help:"Keep events in FILE until something has become of them (${journal_is=/var/lib/clusto/clusto-snmptrapd.journal})."`
 	JournalSize int      `default:"1000000" placeholder:"EVENTS" help:"Events that may wait in the journal (${default})."`
 	Community   []string `key:"communities" sep:"none" default:"public" placeholder:"NAME" help:"Take traps with this community. May be given several times (${default})."`
 	Sources     []string `sep:"none" placeholder:"PREFIX" help:"Take traps from addresses of PREFIX only, as in 10.42.0.0/24. May be given several times."`
-	Metrics     string   `placeholder:"HOST:PORT" help:"Serve metrics and health over HTTP here. Unset: do not."`
-	Replay      string   `key:"-" placeholder:"FILE" help:"Take the traps of a capture (pcap) instead of an interface's, work them off, and end."`
 
 	NameManager     string        `default:"servernames" placeholder:"NAME" help:"The simpleentitynamemanager that names new servers (${default})."`
 	RackLayouts     string        `placeholder:"DIR" help:"Read rack layouts from DIR, beside those built in."`
@@ -26,11 +34,9 @@ type SNMP struct {
 	MaxMACsPerPort  int           `name:"max-macs-per-port" default:"2" placeholder:"N" help:"A port that shows more MACs than this is an uplink (${default})."`
 	MACPrefixes     []string      `name:"mac-prefixes" sep:"none" placeholder:"PREFIX" help:"Only MACs that begin so are servers', as in 00:1e:c9. May be given several times."`
 	LocalMACs       bool          `name:"local-macs" negatable:"" help:"Locally administered MACs are servers' too."`
-	DiscoverMAC     bool          `name:"discover-mac" negatable:"" help:"The MAC of a new server becomes its port-nic-eth 1 mac, so that DHCP knows it."`
+	DiscoverMAC     bool          `name:"discover-mac" default:"${discover_mac=false}" negatable:"" help:"The MAC of a new server becomes its port-nic-eth 1 mac, so that DHCP knows it."`
 	DiscoverIP      []string      `name:"discover-ip" sep:"none" placeholder:"MANAGER" help:"Bind an address of this IP manager to a new server's eth0. May be given several times: the first that has one. The word rack means the manager that dhcp/ipmanager of its rack names."`
 	DiscoverTimeout time.Duration `default:"10s" placeholder:"TIME" help:"How long one call of clusto-httpd may take (${default})."`
-
-	Common `embed:""`
 }
 
 // macPrefix is how a MAC may begin.
@@ -46,7 +52,10 @@ func (s *SNMP) Validate() error {
 	if s.Replay != "" && len(s.Interface) > 0 {
 		return bad("interfaces", "--replay takes the traps of a file; leave the interfaces out")
 	}
-	for _, check := range []func() error{s.checkTraps, s.checkDiscovery, s.validate} {
+	if s.Journal == "" {
+		return bad("journal", "it is empty; name a file that can be written")
+	}
+	for _, check := range []func() error{s.Check, s.validate} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -60,10 +69,17 @@ func (s *SNMP) Validate() error {
 	return nil
 }
 
-func (s *SNMP) checkTraps() error {
+// Check judges the settings, but for the journal's name. The error is a
+// *FieldError.
+func (s *Traps) Check() error {
+	if err := s.checkTraps(); err != nil {
+		return err
+	}
+	return s.checkDiscovery()
+}
+
+func (s *Traps) checkTraps() error {
 	switch {
-	case s.Journal == "":
-		return bad("journal", "it is empty; name a file that can be written")
 	case s.JournalSize < 1:
 		return bad("journal_size", "want 1 event or more, got %d", s.JournalSize)
 	case len(s.Community) == 0 || slices.Contains(s.Community, ""):
@@ -77,7 +93,7 @@ func (s *SNMP) checkTraps() error {
 	return nil
 }
 
-func (s *SNMP) checkDiscovery() error {
+func (s *Traps) checkDiscovery() error {
 	switch {
 	case s.NameManager == "":
 		return bad("name_manager", "it is empty; write the name of a simpleentitynamemanager")
@@ -101,7 +117,7 @@ func (s *SNMP) checkDiscovery() error {
 }
 
 // prefixes gives Sources as ranges.
-func (s *SNMP) prefixes() (out []netip.Prefix) {
+func (s *Traps) prefixes() (out []netip.Prefix) {
 	for _, p := range s.Sources {
 		if prefix, err := parsePrefix(p); err == nil {
 			out = append(out, prefix)

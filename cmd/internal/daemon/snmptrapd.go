@@ -107,7 +107,7 @@ func holdDown(d time.Duration) time.Duration {
 }
 
 // managers are the IP managers named; none where the rack names it.
-func (s *SNMP) managers() []string {
+func (s *Traps) managers() []string {
 	if len(s.DiscoverIP) == 1 && s.DiscoverIP[0] == "rack" {
 		return nil
 	}
@@ -290,7 +290,7 @@ func ServeSNMP(ctx context.Context, cfg *SNMP, log *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if cfg.Metrics != "" {
-		wait, err := s.serveMetrics(ctx, cfg.Metrics)
+		wait, err := serveMetrics(ctx, log, cfg.Metrics, s)
 		if err != nil {
 			return err
 		}

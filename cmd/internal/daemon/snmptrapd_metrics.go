@@ -1,13 +1,8 @@
 package daemon
 
 import (
-	"context"
 	"fmt"
 	"io"
-	"maps"
-	"net/http"
-	"slices"
-	"strings"
 
 	"github.com/VictoriaMetrics/metrics"
 
@@ -16,26 +11,9 @@ import (
 	"github.com/clusto/clusto-engine/engine/trap"
 )
 
-func (s *TrapServer) serveMetrics(ctx context.Context, addr string) (wait func(), err error) {
-	return serveMetrics(ctx, s.log, addr, s.readyz, s.writeMetrics)
-}
-
-// readyz answers 200 while every interface is up; else 503 and a line for each
-// reason. Whether the inventory is up does not count: events are kept.
-func (s *TrapServer) readyz(w http.ResponseWriter, _ *http.Request) {
-	var why []string
-	for _, name := range slices.Sorted(maps.Keys(s.links)) {
-		if !s.links[name].Stats().Up {
-			why = append(why, "interface "+name+" is not up")
-		}
-	}
-	if len(why) > 0 {
-		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintln(w, strings.Join(why, "\n"))
-		return
-	}
-	fmt.Fprintln(w, "ready")
-}
+// notReady is empty while every interface is up. Whether the inventory is up
+// does not count: events are kept.
+func (s *TrapServer) notReady() []string { return s.links.down() }
 
 // writeMetrics writes what there is to count, each family with its type.
 func (s *TrapServer) writeMetrics(w io.Writer) {
@@ -66,5 +44,4 @@ func (s *TrapServer) writeMetrics(w io.Writer) {
 		countInterface(m, name, g.Stats())
 	}
 	m.set.WritePrometheus(w)
-	metrics.WriteProcessMetrics(w)
 }
