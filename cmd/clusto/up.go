@@ -15,16 +15,19 @@ import (
 	"github.com/clusto/clusto-engine/cmd/internal/daemon"
 )
 
-const upAbout = "Inventory and DHCP in one process: import a site and answer its hosts."
+const upAbout = "Inventory, DHCP and traps in one process: import a site, answer its hosts, and make servers of those that switches report."
 
-// upFlags are clusto-dhcpd's, and what makes it an inventory too. api_url and
-// cache_file are not used: up is its own.
+// upFlags are clusto-dhcpd's, and what makes it an inventory too, and one that
+// takes traps. api_url and cache_file are not used: up is its own.
 type upFlags struct {
 	Inventory string `key:"-" placeholder:"FILE" help:"Import this site, written in YAML, before answering."`
 	DB        string `key:"-" name:"db" placeholder:"DSN" help:"Keep the inventory in this database: FILE, sqlite:////FILE or postgresql://USER@HOST/NAME. Unset: in memory, from --inventory alone."`
 	Listen    string `key:"-" default:"127.0.0.1:9996" placeholder:"HOST:PORT" help:"Serve the inventory over HTTP here (${default})."`
+	Traps     bool   `key:"-" default:"true" negatable:"" help:"Make servers of the MACs that switches report by SNMP, where clusto says so."`
 
 	daemon.DHCP `embed:""`
+
+	SNMP upTraps `embed:"" prefix:"traps-" group:"snmp" set:"journal=" set:"journal_is=beside the database" set:"discover_mac=true"`
 }
 
 // Validate adds to what clusto-dhcpd asks for.
@@ -32,12 +35,15 @@ func (f *upFlags) Validate() error {
 	if f.Inventory == "" && f.DB == "" && !f.CheckConfig {
 		return errors.New("there is nothing to answer from; give --inventory, --db or both")
 	}
-	return f.DHCP.Validate()
+	if err := f.DHCP.Validate(); err != nil {
+		return err
+	}
+	return f.checkTraps()
 }
 
 func upMain(args []string) int {
 	var flags upFlags
-	program := daemon.Program{Name: "clusto up", About: upAbout, Section: "dhcp", Without: []string{"api-url", "api-token-file", "api-ca-file", "cache-file"}}
+	program := daemon.Program{Name: "clusto up", About: upAbout, Section: "dhcp", Without: []string{"api-url", "api-token-file", "api-ca-file", "cache-file"}, Elsewhere: elsewhere}
 	if err := daemon.ParseFlags(program, args, &flags); err != nil {
 		return daemon.ExitCode("clusto up", err)
 	}
@@ -54,8 +60,8 @@ func upMain(args []string) int {
 	return daemon.ExitCode("clusto up", flags.run(ctx, s, flags.Logger(os.Stderr)))
 }
 
-// run serves the inventory, and answers DHCP once it is filled. Whatever ends
-// first ends both.
+// run serves the inventory, and answers DHCP and takes traps once it is filled.
+// Whatever ends first ends all.
 func (f *upFlags) run(ctx context.Context, s *site.Site, log *slog.Logger) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -83,10 +89,22 @@ func (f *upFlags) run(ctx context.Context, s *site.Site, log *slog.Logger) error
 	if err := f.fill(ctx, s, log); err != nil {
 		return err
 	}
-	if err := daemon.ServeDHCP(ctx, &f.DHCP, log); err != nil {
+	if err := f.serve(ctx, log); err != nil {
 		return err
 	}
 	return cause(ctx)
+}
+
+func (f *upFlags) serve(ctx context.Context, log *slog.Logger) error {
+	traps, done, err := f.traps(log)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if traps == nil {
+		return daemon.ServeDHCP(ctx, &f.DHCP, log)
+	}
+	return daemon.ServeBoth(ctx, &f.DHCP, traps, log)
 }
 
 // cause tells a failure from being told to stop.

@@ -51,6 +51,12 @@ func TestSeedIsTheReadmes(t *testing.T) {
 // upLab is a cable with a client at its end.
 func upLab(t *testing.T) *storm.Storm {
 	t.Helper()
+	return clientOf(t, upCable(t), [6]byte{0, 0x11, 0x22, 0x33, 0x44, 0x55})
+}
+
+// upCable leads from up0 to cli0 in a network of its own.
+func upCable(t *testing.T) *netlab.Net {
+	t.Helper()
 	peer, err := netlab.New()
 	if err != nil {
 		t.Fatal(err)
@@ -65,12 +71,18 @@ func upLab(t *testing.T) *storm.Storm {
 	if err := (*netlab.Net)(nil).AddAddr("up0", netip.MustParsePrefix("192.168.1.1/24")); err != nil {
 		t.Fatal(err)
 	}
+	return peer
+}
+
+// clientOf is a client with a MAC at the end of the cable.
+func clientOf(t *testing.T, peer *netlab.Net, mac [6]byte) *storm.Storm {
+	t.Helper()
 	g, err := afpacket.Open(afpacket.Config{Interface: "cli0", Ports: []uint16{68}, OtherHosts: true, In: peer.Do})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(g.Close)
-	s, err := storm.New(storm.Config{Conn: g.Conn(0)}, []storm.Client{{MAC: [6]byte{0, 0x11, 0x22, 0x33, 0x44, 0x55}}})
+	s, err := storm.New(storm.Config{Conn: g.Conn(0)}, []storm.Client{{MAC: mac}})
 	if err != nil {
 		t.Fatal(err)
 	}
