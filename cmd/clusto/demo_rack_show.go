@@ -29,7 +29,9 @@ func (d *demo) showRack(in *clusto.Object, found []rackServer) {
 		}
 		rows = append(rows, row)
 	}
-	d.say("Named, racked and cabled in clusto, from top to bottom:\n\n%s", alignedRows(rows))
+	var b strings.Builder
+	columns(&b, "", rows)
+	d.say("Named, racked and cabled in clusto, from top to bottom:\n\n%s", &b)
 }
 
 // inUnit reads an attribute of a rack: what is in which unit.

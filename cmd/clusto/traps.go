@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -129,7 +130,9 @@ func (f *trapsFlags) list(out io.Writer, dead []journal.Dead) error {
 		_, err := fmt.Fprintln(out, "no dead letters")
 		return written(err)
 	}
-	_, err := io.WriteString(out, alignedRows(rows))
+	var b strings.Builder
+	columns(&b, "", rows)
+	_, err := io.WriteString(out, b.String())
 	return written(err)
 }
 
