@@ -13,18 +13,35 @@ import (
 	"github.com/clusto/clusto-engine/engine/netlab"
 )
 
-// rackSeed is what clusto has to know before the first server of a rack comes.
+// rackSeed is the README's: what clusto has to know before the first server of a
+// rack comes.
 const rackSeed = `networks:
-  lan: {baseip: 192.168.1.0, netmask: 255.255.255.0, gateway: 192.168.1.254}
+  lan: {cidr: 192.168.1.0/24, gateway: 192.168.1.254}
 locations:
-  sv2: {driver: basicdatacenter, dhcp: {enabled: 1, ipmanager: lan}}
+  sv2: {driver: basicdatacenter, dhcp: {enabled: 1, ipmanager: lan, tftp_filename: /pxelinux.0}}
 servers:
-  clusto: {ip: 192.168.1.1}
+  clusto: {ip: 192.168.1.1}     # this machine: its address is not to be given away
 entities:
   servernames:
     driver: simpleentitynamemanager
     attrs: [{key: basename, subkey: property, value: s}, {key: digits, subkey: property, value: 4}]
 `
+
+// TestDiscoveryIsTheReadmes keeps the README's site and layout the tested ones.
+func TestDiscoveryIsTheReadmes(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(readme), "```yaml\n"+rackSeed+"```\n") {
+		t.Error("README.md has another site")
+	}
+	_, rest, _ := strings.Cut(string(readme), `    {"name": "blue"`)
+	layout, _, found := strings.Cut(rest, "\n\n")
+	if r := runClusto(t, "", "rack", "check", write(t, "blue.json", `{"name": "blue"`+layout)); !found || r.code != 0 || !strings.Contains(r.out, "8 servers on ports 1-8, 21-25") {
+		t.Errorf("%+v", r)
+	}
+}
 
 const (
 	newMAC  = "00:1e:c9:00:0a:01"

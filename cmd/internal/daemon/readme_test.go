@@ -7,6 +7,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/clusto/clusto-engine/clusto/discovery"
 	"github.com/clusto/clusto-engine/engine"
 )
 
@@ -18,7 +19,7 @@ func TestReadmeHasEveryKeyAndVerdict(t *testing.T) {
 		t.Fatal(err)
 	}
 	readme := string(data)
-	for name, into := range map[string]any{"dhcp": &DHCP{}, "http": &HTTPD{}} {
+	for name, into := range map[string]any{"dhcp": &DHCP{}, "http": &HTTPD{}, "snmp": &SNMP{}} {
 		k, err := kong.New(into, kong.Vars{"version": ""})
 		if err != nil {
 			t.Fatal(err)
@@ -33,6 +34,11 @@ func TestReadmeHasEveryKeyAndVerdict(t *testing.T) {
 	for v := engine.None + 1; v < engine.Verdicts; v++ {
 		if v != engine.Reply && v != engine.Parked && !strings.Contains(readme, "`"+v.String()+"`") {
 			t.Errorf("README.md does not explain the verdict %s", v)
+		}
+	}
+	for o := range discovery.Outcomes {
+		if !strings.Contains(readme, "`"+o.String()+"`") {
+			t.Errorf("README.md does not explain the outcome %s", o)
 		}
 	}
 }
