@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/clusto/clusto-engine/clusto"
+	"github.com/clusto/clusto-engine/clusto/httpd"
+	"github.com/clusto/clusto-engine/clusto/rack"
+	"github.com/clusto/clusto-engine/clusto/store"
+)
+
+// site is an inventory made by operations: racks of layout 201001, named r00 and
+// on, in a datacenter where discovery is on.
+type site struct {
+	dsn   string
+	store *store.Store
+	racks int
+}
+
+const layoutName = "201001"
+
+// switchIP is the address of the switch of a rack.
+func switchIP(rack int) netip.Addr {
+	return netip.AddrFrom4([4]byte{10, 42, byte(1 + rack/200), byte(1 + rack%200)})
+}
+
+func rackName(i int) string { return fmt.Sprintf("r%02d", i) }
+
+func newSite(t testing.TB, dsn string, racks int) *site {
+	t.Helper()
+	s := &site{dsn: dsn, racks: racks}
+	s.open(t)
+	t.Cleanup(func() { s.store.Close() })
+	layouts, err := rack.Load("")
+	must(t, err)
+	layout, err := layouts.Find(layoutName)
+	must(t, err)
+	ops := []clusto.Op{
+		{Op: "entity", Name: "dc", Driver: "basicdatacenter"},
+		attr("dc", "snmp", "discovery", 1),
+		{Op: "entity", Name: "servernames", Driver: "simpleentitynamemanager"},
+		attr("servernames", "basename", "property", "s"), attr("servernames", "digits", "property", 4),
+		{Op: "entity", Name: "mgmt", Driver: "ipmanager"}, {Op: "entity", Name: "machines", Driver: "ipmanager"},
+		attr("mgmt", "baseip", "property", "10.42.0.0"), attr("mgmt", "netmask", "property", "255.255.0.0"),
+		attr("machines", "baseip", "property", "10.50.0.0"), attr("machines", "netmask", "property", "255.255.0.0"),
+		attr("machines", "gateway", "property", "10.50.0.1"),
+	}
+	for i := range racks {
+		name := rackName(i)
+		ops = append(ops, clusto.Op{Op: "entity", Name: name, Driver: "apcrack"}, clusto.Op{Op: "insert", Name: name, Into: "dc"})
+		ops = append(ops, layout.Infrastructure(name)...)
+		ops = append(ops, clusto.Op{Op: "bind", Name: name + "-sw1", IP: switchIP(i).String()})
+	}
+	s.apply(t, ops...)
+	return s
+}
+
+func (s *site) open(t testing.TB) {
+	t.Helper()
+	var err error
+	s.store, err = store.Open(context.Background(), s.dsn, nil)
+	must(t, err)
+}
+
+func (s *site) apply(t testing.TB, ops ...clusto.Op) {
+	t.Helper()
+	must(t, s.store.Apply(context.Background(), ops))
+}
+
+func (s *site) object(t testing.TB, name string) clusto.Object {
+	t.Helper()
+	o, err := s.store.Object(context.Background(), name)
+	must(t, err)
+	return o
+}
+
+// attr sets one attribute, to a text or a number.
+func attr(name, key, sub string, val any) clusto.Op {
+	op := clusto.Op{Op: "attr", Name: name, Key: key}
+	if sub != "" {
+		op.Subkey = &sub
+	}
+	switch v := val.(type) {
+	case string:
+		op.Value = &clusto.Value{Type: clusto.String, Str: v}
+	case int:
+		op.Value = &clusto.Value{Type: clusto.Int, Int: int64(v)}
+	}
+	return op
+}
+
+// front is the inventory's HTTP server with a switch for what can go wrong.
+type front struct {
+	t     testing.TB
+	mu    sync.Mutex
+	next  http.Handler
+	fault func(w http.ResponseWriter, r *http.Request, next http.Handler) // nil: all is well
+	srv   *http.Server
+}
+
+func newFront(t testing.TB, s *store.Store) *front {
+	f := &front{t: t, next: httpd.New(httpd.Config{Store: s})}
+	f.up()
+	t.Cleanup(f.down)
+	return f
+}
+
+func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	fault, next := f.fault, f.next
+	f.mu.Unlock()
+	if fault != nil {
+		fault(w, r, next)
+		return
+	}
+	next.ServeHTTP(w, r)
+}
+
+// serve changes what is served when all is well.
+func (f *front) serve(s *store.Store) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.next = httpd.New(httpd.Config{Store: s})
+}
+
+func (f *front) fail(h func(w http.ResponseWriter, r *http.Request, next http.Handler)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fault = h
+}
+
+func (f *front) up() {
+	f.t.Helper()
+	l, err := net.Listen("tcp", apiAddr)
+	must(f.t, err)
+	f.srv = &http.Server{Handler: f, ReadHeaderTimeout: 5 * time.Second}
+	srv := f.srv
+	go func() { _ = srv.Serve(l) }()
+}
+
+// down closes the port and all connections, as a crash does.
+func (f *front) down() { _ = f.srv.Close() }
