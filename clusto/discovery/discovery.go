@@ -253,32 +253,51 @@ func (d *Discovery) forget() {
 	}
 }
 
-// warn logs a warning, the same one at most once a minute.
+// warn logs a warning: the same one at most once a minute, and ten a second of
+// all. The next one tells how many were left out.
 func (d *Discovery) warn(key, text string, args ...any) {
-	if d.warned.first(key, time.Now()) {
-		d.cfg.Log.Warn(text, args...)
+	more, ok := d.warned.first(key, time.Now())
+	if !ok {
+		return
 	}
+	if more > 0 {
+		args = append(args, "more", more)
+	}
+	d.cfg.Log.Warn(text, args...)
 }
 
-// memory remembers what was said a minute ago.
+// memory remembers what was said a minute ago, and how much in this second.
 type memory struct {
-	mu   sync.Mutex
-	said map[string]time.Time
+	mu    sync.Mutex
+	said  map[string]time.Time
+	since time.Time
+	lines int
+	held  int // not said since the last time that something was
 }
 
-const rememberSaid = 4096
+const (
+	rememberSaid   = 4096
+	linesPerSecond = 10
+)
 
-func (m *memory) first(key string, now time.Time) bool {
+// first reports whether something is to be said, and how much was held back.
+func (m *memory) first(key string, now time.Time) (held int, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if t, ok := m.said[key]; ok && now.Sub(t) < time.Minute {
-		return false
+	if now.Sub(m.since) >= time.Second {
+		m.since, m.lines = now, 0
+	}
+	if t, ok := m.said[key]; ok && now.Sub(t) < time.Minute || m.lines >= linesPerSecond {
+		m.held++
+		return 0, false
 	}
 	if m.said == nil || len(m.said) >= rememberSaid {
 		m.said = map[string]time.Time{}
 	}
 	m.said[key] = now
-	return true
+	m.lines++
+	held, m.held = m.held, 0
+	return held, true
 }
 
 // health writes one line when the inventory fails, and one when it is back.

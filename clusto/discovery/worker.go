@@ -162,7 +162,9 @@ func (d *Discovery) say(ev Event, outcome Outcome, reason string) {
 	switch outcome {
 	case Created, Attached:
 		d.cfg.Log.Info("discovered", args...)
-	case KnownMoved, Uplink, Crowded, UnknownSwitch, NoLayout, Unmapped, Refused, Off, NotUnderstood:
+	case UnknownSwitch, NoLayout, Off: // the same for all MACs of the switch
+		d.warn(outcome.String()+ev.Switch.String(), "not discovered", args...)
+	case KnownMoved, Uplink, Crowded, Unmapped, Refused, NotUnderstood:
 		d.warn(outcome.String()+ev.Switch.String()+ev.MAC.String(), "not discovered", args...)
 	default:
 		d.cfg.Log.Debug("not discovered", args...)

@@ -1,18 +1,18 @@
 package main
 
 import (
+	"database/sql"
 	"encoding/hex"
 	"fmt"
+	"math/rand/v2"
+	"net/http"
 	"net/netip"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
-
-	"database/sql"
 
 	"github.com/clusto/clusto-engine/clusto"
 	"github.com/clusto/clusto-engine/clusto/discovery"
@@ -38,7 +38,9 @@ func record(op byte, vlan uint16, mac clusto.MAC, port uint16) []byte {
 func learnt(mac clusto.MAC, port uint16) []byte { return append(record(1, 42, mac, port), 0) }
 
 // testMAC is the n-th MAC of the tests'.
-func testMAC(n int) clusto.MAC { return clusto.MAC{0, 0x1e, 0xc9, byte(n >> 16), byte(n >> 8), byte(n)} }
+func testMAC(n int) clusto.MAC {
+	return clusto.MAC{0, 0x1e, 0xc9, byte(n >> 16), byte(n >> 8), byte(n)}
+}
 
 // snmp is a program of net-snmp that sends a notification from the switch of a
 // rack.
@@ -207,7 +209,7 @@ func TestServersAppear(t *testing.T) {
 				l.Errorf("%s has %v, want %v", name, h.Addresses[0].IP, want)
 			}
 		}
-		if l.log.lines("level=INFO", "discovered", "/server/s0003", "switch=10.42.1.1", "port=17", "vlan=42", "mac="+testMAC(2).String()) != 1 {
+		if l.log.lines(`"INFO"`, `"discovered"`, "/server/s0003", `"switch":"10.42.1.1"`, `"port":17`, `"vlan":42`, testMAC(2).String()) != 1 {
 			l.Errorf("the log does not say what was made:\n%s", l.log.tail())
 		}
 		f := l.figures()
@@ -261,7 +263,7 @@ func TestInformIsAnsweredFromDisk(t *testing.T) {
 	l.kill()
 	l.api.up()
 	l.start()
-	l.says("events of the last run wait in the journal", "events=2")
+	l.says("events of the last run wait in the journal", `"events":2`)
 	l.idle(patience)
 	if got := l.servers(); !slices.Equal(got, []string{"s0001"}) {
 		t.Errorf("servers %v", got)
@@ -281,7 +283,7 @@ func TestFullJournal(t *testing.T) {
 	}
 	l.snmp(0, "snmptrap", "2c", "public", learnt(testMAC(3), 3))
 	l.count(verdict(engine.JournalFull), 2)
-	l.says("level=WARN", "no room for more events")
+	l.says(`"WARN"`, "no room for more events")
 	l.api.up()
 	l.idle(patience)
 	l.inform(0, learnt(testMAC(2), 2))
@@ -324,19 +326,23 @@ func TestTwoDaemons(t *testing.T) {
 		b := l.beside()
 		l.start()
 		b.start()
+		gate := make(chan struct{})
+		l.api.fail(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			<-gate
+			time.Sleep(rand.N(3 * time.Millisecond)) // now this one is first, now that
+			next.ServeHTTP(w, r)
+		})
 		for rack := range 2 {
 			var history []byte
 			for port := 1; port <= 20; port++ {
 				history = append(history, record(1, 42, testMAC(100*rack+port), uint16(port))...)
 			}
-			done := make(chan struct{})
-			go func() {
-				defer close(done)
-				b.snmp(rack, "snmptrap", "2c", "public", history)
-			}()
-			l.snmp(rack, "snmptrap", "2c", "public", history)
-			<-done
+			for _, d := range []*lab{l, b} {
+				d.snmp(rack, "snmptrap", "2c", "public", history)
+				d.count(verdict(engine.Journaled), uint64(rack+1))
+			}
 		}
+		close(gate)
 		sum := func(o discovery.Outcome) uint64 { return l.figures()[outcome(o)] + b.figures()[outcome(o)] }
 		l.until("80 events ended", func() bool { return sum(discovery.Created)+sum(discovery.Known) >= 80 })
 		if sum(discovery.Created) != 40 || sum(discovery.Known) != 40 {
@@ -373,8 +379,3 @@ func (l *lab) eachOnce(n int) {
 	}
 	l.apply(l, clusto.Op{Op: "delete", Name: res[0].Name})
 }
-
-var (
-	_ = filepath.Join
-	_ = time.Second
-)
