@@ -62,7 +62,7 @@ func (w *worker) decide(ctx context.Context, ev Event, try *attempt) (Outcome, s
 			return 0, "", ctx.Err()
 		}
 	}
-	if n := w.macsOn(ev.Port, ev.At.Add(-w.d.cfg.HoldDown)); n > w.d.cfg.MaxMACs {
+	if n := w.macsOn(ev); n > w.d.cfg.MaxMACs {
 		return Uplink, fmt.Sprintf("port %d shows %d MACs; connect the switch behind it in clusto, or raise max_macs_per_port", port, n), nil
 	}
 	return w.create(ctx, ev, f, port, place, half, try)

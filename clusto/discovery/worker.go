@@ -3,6 +3,7 @@ package discovery
 import (
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"time"
@@ -71,15 +72,14 @@ func (w *worker) fill(ctx context.Context) bool {
 		}
 		return len(w.queue) > 0
 	}
-	for i := range more {
-		w.read = more[i].Seq
-		w.note(&more[i])
+	if n := len(more); n > 0 {
+		w.read = more[n-1].Seq
 	}
 	w.queue = append(w.queue, more...)
 	return len(w.queue) > 0
 }
 
-// note remembers which MACs a port shows.
+// note remembers which MACs a port showed, of an event that has ended.
 func (w *worker) note(ev *Event) {
 	if ev.Kind != Learnt {
 		return
@@ -89,25 +89,36 @@ func (w *worker) note(ev *Event) {
 		p = &portMACs{seen: map[clusto.MAC]time.Time{}}
 		w.ports[ev.Port] = p
 	}
+	if len(p.seen) >= macsPerPort {
+		p.forget(ev.At.Add(-max(w.d.cfg.HoldDown, 0)))
+	}
 	if _, ok := p.seen[ev.MAC]; ok || len(p.seen) < macsPerPort {
 		p.seen[ev.MAC] = ev.At
 	}
 }
 
-// macsOn counts the MACs that a port showed since t.
-func (w *worker) macsOn(port uint16, since time.Time) (n int) {
-	p := w.ports[port]
-	if p == nil {
-		return 0
-	}
-	for mac, at := range p.seen {
-		if at.Before(since) {
-			delete(p.seen, mac)
-			continue
+// forget drops what was shown before t.
+func (p *portMACs) forget(t time.Time) {
+	maps.DeleteFunc(p.seen, func(_ clusto.MAC, at time.Time) bool { return at.Before(t) })
+}
+
+// macsOn counts the MACs that a port showed around an event: those that came a
+// hold-down before it or after it at most. The event may have waited for hours.
+func (w *worker) macsOn(ev Event) int {
+	hold := max(w.d.cfg.HoldDown, 0)
+	macs := map[clusto.MAC]bool{ev.MAC: true}
+	if p := w.ports[ev.Port]; p != nil {
+		p.forget(ev.At.Add(-hold))
+		for mac := range p.seen {
+			macs[mac] = true
 		}
-		n++
 	}
-	return n
+	for _, next := range w.queue {
+		if next.Kind == Learnt && next.Port == ev.Port && !next.At.After(ev.At.Add(hold)) {
+			macs[next.MAC] = true
+		}
+	}
+	return len(macs)
 }
 
 // wait passes the time after a failed call: longer each time, and not the same
@@ -140,6 +151,7 @@ func (w *worker) end(ctx context.Context, ev Event, outcome Outcome, reason stri
 	d := w.d
 	d.outcomes[outcome].Add(1)
 	d.say(ev, outcome, reason)
+	w.note(&ev)
 	w.after, w.queue = ev.Seq, w.queue[1:]
 	if !outcome.dead() {
 		d.cfg.Queue.Done(ev.Seq)
