@@ -225,7 +225,7 @@ func (l *lab) until(what string, ok func() bool) {
 
 func (l *lab) within(bound time.Duration, what string, ok func() bool) {
 	l.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
+	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	late := time.After(bound)
 	for !ok() {

@@ -49,56 +49,72 @@ func (l *lab) socket(rack int) *net.UDPConn {
 // informer sends informs as a switch does: several at once, each again until it
 // is answered.
 type informer struct {
-	conn  *net.UDPConn
-	again time.Duration
-	most  int // that wait for their answer at once
+	conn      *net.UDPConn
+	again     time.Duration
+	histories [][]byte
+	may       atomic.Int64 // how many of them, from the first one on
+	acked     []atomic.Bool
+	ack       chan struct{} // one token when there is one more; may be nil
 
-	acked []atomic.Bool
-	sent  atomic.Int64 // datagrams
+	out  map[int32]*unanswered
+	next int
+	buf  [2048]byte
 }
 
-// run sends history messages and returns when all are acknowledged, or when
-// over is closed.
-func (s *informer) run(histories [][]byte, over <-chan struct{}) {
-	type waiting struct {
-		msg  []byte
-		next time.Time
+type unanswered struct {
+	msg  []byte
+	next time.Time // when it is sent again
+}
+
+func (l *lab) informer(rack int, histories [][]byte, ack chan struct{}) *informer {
+	return &informer{
+		conn: l.socket(rack), again: 50 * time.Millisecond, histories: histories, acked: make([]atomic.Bool, len(histories)),
+		ack: ack, out: map[int32]*unanswered{},
 	}
-	out := map[int32]*waiting{}
-	next, left := 0, len(histories)
-	buf := make([]byte, 2048)
-	for left > 0 {
+}
+
+// run sends until all are acknowledged, or over is closed.
+func (s *informer) run(over <-chan struct{}) {
+	for left := len(s.histories); left > 0; {
 		select {
 		case <-over:
 			return
 		default:
 		}
-		for next < len(histories) && len(out) < s.most {
-			out[int32(next+1)] = &waiting{msg: notification(true, "public", int32(next+1), histories[next])}
-			next++
+		for s.next < int(s.may.Load()) {
+			id := int32(s.next + 1)
+			s.out[id] = &unanswered{msg: notification(true, "public", id, s.histories[s.next])}
+			s.next++
 		}
 		now := time.Now()
-		for _, w := range out {
+		for _, w := range s.out {
 			if now.After(w.next) {
-				_, _ = s.conn.Write(w.msg) // nobody listens while the daemon is down
-				s.sent.Add(1)
+				_, _ = s.conn.Write(w.msg) // refused while the daemon is down
 				w.next = now.Add(s.again)
 			}
 		}
 		_ = s.conn.SetReadDeadline(now.Add(s.again / 4))
-		for {
-			n, err := s.conn.Read(buf)
-			if err != nil {
-				break
-			}
-			if id, ok := responseTo(buf[:n]); ok && out[id] != nil {
-				delete(out, id)
-				s.acked[id-1].Store(true)
-				left--
-			}
-			if len(out) < s.most/2 && next < len(histories) || left == 0 {
-				break
-			}
+		left -= s.answers()
+	}
+}
+
+// answers reads what has come, and counts what is acknowledged by it.
+func (s *informer) answers() (acked int) {
+	for {
+		n, err := s.conn.Read(s.buf[:])
+		if err != nil {
+			return acked
+		}
+		id, ok := responseTo(s.buf[:n])
+		if !ok || s.out[id] == nil {
+			continue
+		}
+		delete(s.out, id)
+		s.acked[id-1].Store(true)
+		acked++
+		select {
+		case s.ack <- struct{}{}:
+		default:
 		}
 	}
 }
