@@ -46,6 +46,7 @@ func (w *worker) decide(ctx context.Context, ev Event, try *attempt) (Outcome, s
 	case errors.Is(err, rack.ErrUnmapped):
 		return Unmapped, err.Error(), nil
 	case errors.Is(err, clusto.ErrUnavailable):
+		w.d.warn("program "+f.layout.Name, "the program of a rack layout fails; its events are tried again", "layout", f.layout.Name, "error", err)
 		return 0, "", err
 	case err != nil:
 		return Refused, err.Error(), nil

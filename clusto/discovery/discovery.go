@@ -304,23 +304,28 @@ func (m *memory) first(key string, now time.Time) (held int, ok bool) {
 type health struct {
 	log   *slog.Logger
 	mu    sync.Mutex
-	since time.Time
+	since time.Time // it fails
+	back  time.Time // it does not any more
 }
 
-func (h *health) failed(err error) {
+// failed notes a call that failed. One that was begun before the inventory was
+// back says nothing new.
+func (h *health) failed(begun time.Time, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.since.IsZero() {
+	if h.since.IsZero() && begun.After(h.back) {
 		h.since = time.Now()
 		h.log.Warn("the inventory fails: events wait in the journal and are tried again", "error", err)
 	}
 }
 
-func (h *health) works() {
+// works notes a call that was answered. One that was begun before the inventory
+// failed says nothing new.
+func (h *health) works(begun time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.since.IsZero() {
+	if !h.since.IsZero() && begun.After(h.since) {
 		h.log.Info("the inventory answers again", "after", time.Since(h.since).Round(time.Millisecond).String())
-		h.since = time.Time{}
+		h.since, h.back = time.Time{}, time.Now()
 	}
 }

@@ -52,7 +52,7 @@ func (w *worker) run(ctx context.Context) {
 		ev := w.queue[0]
 		outcome, reason, err := w.one(ctx, ev)
 		if err != nil {
-			w.wait(ctx, err)
+			w.wait(ctx)
 			continue
 		}
 		w.failed = 0
@@ -123,12 +123,11 @@ func (w *worker) macsOn(ev Event) int {
 
 // wait passes the time after a failed call: longer each time, and not the same
 // for all.
-func (w *worker) wait(ctx context.Context, err error) {
+func (w *worker) wait(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
 	w.d.Retries.Add(1)
-	w.d.health.failed(err)
 	d := min(w.d.cfg.Backoff<<min(w.failed, 10), backoffMost)
 	w.failed++
 	sleep(ctx, d/2+rand.N(d/2+1))
@@ -230,11 +229,15 @@ func (w *worker) call(ctx context.Context, fn func(context.Context) error) error
 		return ctx.Err()
 	}
 	defer func() { <-w.d.calls }()
-	ctx, cancel := context.WithTimeout(ctx, w.d.cfg.Timeout)
+	within, cancel := context.WithTimeout(ctx, w.d.cfg.Timeout)
 	defer cancel()
-	err := fn(ctx)
-	if err == nil || errors.Is(err, clusto.ErrNotFound) || errors.Is(err, clusto.ErrConflict) || errors.Is(err, clusto.ErrInvalid) {
-		w.d.health.works()
+	begun := time.Now()
+	err := fn(within)
+	switch {
+	case err == nil || isRefusal(err) || errors.Is(err, errChanged):
+		w.d.health.works(begun)
+	case ctx.Err() == nil:
+		w.d.health.failed(begun, err)
 	}
 	return err
 }
