@@ -17,33 +17,49 @@ type Dead struct {
 	Died    time.Time // when it was given up
 }
 
+// buryAtOnce is how many dead letters wait for their group at most.
+const buryAtOnce = 4096
+
 // Bury makes an event a dead letter. The oldest ones give way when there are too
-// many.
+// many. As after Done, the file has it soon, and the event may come again after
+// a crash before that.
 func (j *Journal) Bury(ctx context.Context, e *Entry, outcome, reason string) error {
 	if outcome == "" {
 		return errors.New("bury an event: an outcome is needed")
 	}
-	var gone int64
-	err := j.write(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO dead (seq, body, outcome, reason, died) VALUES (?, ?, ?, ?, ?)`,
-			e.Seq, appendBody(nil, e.Seq, &e.Event), outcome, reason, now()); err != nil {
-			return err
-		}
-		res, err := tx.ExecContext(ctx, `DELETE FROM events WHERE seq = ?`, e.Seq)
-		if err != nil {
-			return err
-		}
-		if gone, err = res.RowsAffected(); err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, `DELETE FROM dead WHERE seq IN (SELECT seq FROM dead ORDER BY seq DESC LIMIT -1 OFFSET ?)`, j.cfg.Dead)
-		return err
-	})
-	if err != nil {
-		return j.failed("write", err)
+	j.mu.Lock()
+	j.ended.dead = append(j.ended.dead, Dead{Entry: *e, Outcome: outcome, Reason: reason, Died: time.Now()})
+	full := len(j.ended.dead) >= buryAtOnce
+	j.mu.Unlock()
+	if full {
+		return j.flush(ctx)
 	}
-	j.waiting.Add(-gone)
 	return nil
+}
+
+// bury moves events to the dead letters.
+func (j *Journal) bury(tx *sql.Tx, dead []Dead) error {
+	if len(dead) == 0 {
+		return nil
+	}
+	st, err := tx.Prepare(`INSERT OR REPLACE INTO dead (seq, body, outcome, reason, died) VALUES (?, ?, ?, ?, ?)`)
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	seqs := make([]int64, 0, len(dead))
+	for i := range dead {
+		d := &dead[i]
+		if _, err := st.Exec(d.Seq, appendBody(nil, d.Seq, &d.Event), d.Outcome, d.Reason, d.Died.UnixNano()); err != nil {
+			return err
+		}
+		seqs = append(seqs, d.Seq)
+	}
+	if err := deleteAll(tx, seqs); err != nil {
+		return err
+	}
+	_, err = tx.Exec(`DELETE FROM dead WHERE seq IN (SELECT seq FROM dead ORDER BY seq DESC LIMIT -1 OFFSET ?)`, j.cfg.Dead)
+	return err
 }
 
 // Letters lists the newest dead letters, the oldest of them first; those that

@@ -65,8 +65,8 @@ type Journal struct {
 	writing sync.Mutex // held from a transaction's begin to its end
 	seq     int64      // of the last event; guarded by writing
 
-	mu   sync.Mutex
-	done []int64 // to be deleted with the next group
+	mu    sync.Mutex
+	ended ended // leaves the file with the next group
 
 	stop func()
 	over sync.WaitGroup
@@ -191,7 +191,12 @@ func (j *Journal) Close() error {
 // Stats counts what is in the file.
 func (j *Journal) Stats() (st Stats) {
 	st.Waiting, st.Damaged = int(j.waiting.Load()), int(j.damaged.Load())
+	j.mu.Lock()
+	buried := len(j.ended.dead)
+	j.mu.Unlock()
 	_ = j.db.QueryRow(`SELECT count(*) FROM dead`).Scan(&st.Dead) // a metric: 0 if it cannot be had
+	st.Dead = min(st.Dead+buried, j.cfg.Dead)
+	st.Waiting -= buried
 	return st
 }
 

@@ -173,6 +173,7 @@ func TestDeadLetters(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	flush(t, j)
 	look := open(t, Config{File: name, Look: true})
 	letters, err := look.Letters(ctx, 10)
 	if err != nil || len(letters) != 3 || letters[0].Event != event(swA, 2) || letters[2].Reason != "port 4 is not mapped" || letters[0].Outcome != "unmapped" || letters[0].Died.IsZero() {
@@ -201,10 +202,63 @@ func TestDeadLetters(t *testing.T) {
 	got, _ = j.Next(ctx, swA, 0, 10)
 	_ = j.Bury(ctx, &got[0], "refused", "x")
 	_ = j.Bury(ctx, &got[1], "refused", "y")
+	flush(t, j)
 	if n, err := look.Retry(ctx); n != 2 || err != nil {
 		t.Fatalf("all: %d, %v", n, err)
 	}
 	<-j.Revived()
+}
+
+// flush has everything written that waits for its group.
+func flush(t *testing.T, j *Journal) {
+	t.Helper()
+	if err := j.flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDeadLettersInGroups: each dead letter was a transaction of its own, and
+// looked for those to give way among all there are. A switch whose ports are not
+// mapped then kept the disk busy for all others.
+func TestDeadLettersInGroups(t *testing.T) {
+	j := open(t, Config{File: file(t), Dead: 500})
+	const n = 3 * buryAtOnce
+	add(t, j, events(swA, 0, n))
+	got, err := j.Next(ctx, swA, 0, n)
+	if err != nil || len(got) != n {
+		t.Fatal(len(got), err)
+	}
+	db, err := openFile(j.cfg.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	busy, err := db.BeginTx(ctx, nil) // nobody else can write
+	if err != nil {
+		t.Fatal(err)
+	}
+	soon, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	for i := range got {
+		if i == buryAtOnce/2 {
+			_ = busy.Rollback()
+			soon = ctx
+		}
+		if err := j.Bury(soon, &got[i], "unmapped", "no"); err != nil {
+			t.Fatalf("dead letter %d: %v", i, err)
+		}
+	}
+	flush(t, j)
+	letters, err := j.Letters(ctx, n)
+	if err != nil || len(letters) != 500 || letters[499].Event != got[n-1].Event {
+		t.Errorf("%d letters, %v", len(letters), err)
+	}
+	if st := j.Stats(); st.Waiting != 0 || st.Dead != 500 {
+		t.Errorf("%+v", st)
+	}
+	if got, err := j.Append(events(swA, n, n+5)); got != 5 || err != nil {
+		t.Errorf("%d, %v", got, err)
+	}
 }
 
 func TestFilesThatAreNoJournal(t *testing.T) {

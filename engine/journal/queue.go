@@ -25,24 +25,24 @@ func insertSQL(n int) string {
 	return `INSERT INTO events (seq, switch, body) VALUES ` + strings.TrimSuffix(strings.Repeat(`(?, ?, ?), `, n), ", ")
 }
 
-// Append writes events, all in one transaction, and deletes with it what is
-// done. It implements trap.Journal: if there is no room for all, those from the
+// Append writes events, all in one transaction, and takes out with it what has
+// ended. It implements trap.Journal: if there is no room for all, those from the
 // first on are written that there is room for, and the error wraps trap.ErrFull.
 func (j *Journal) Append(events []trap.Event) (stored int, err error) {
-	done := j.takeDone()
-	room := j.cfg.Max - int(j.waiting.Load()) + len(done)
+	gone := j.takeEnded()
+	room := j.cfg.Max - int(j.waiting.Load()) + gone.len()
 	n := min(len(events), max(room, 0))
 	err = j.write(context.Background(), func(tx *sql.Tx) error {
-		if err := deleteAll(tx, done); err != nil {
+		if err := j.remove(tx, &gone); err != nil {
 			return err
 		}
 		return j.insertAll(tx, events[:n])
 	})
 	if err != nil {
-		j.putBack(done)
+		j.putBack(&gone)
 		return 0, j.failed("write", err)
 	}
-	j.waiting.Add(int64(n - len(done)))
+	j.waiting.Add(int64(n - gone.len()))
 	if n < len(events) {
 		return n, fmt.Errorf("%d events wait in %s: %w", j.waiting.Load(), j.cfg.File, trap.ErrFull)
 	}
@@ -106,39 +106,60 @@ func deleteAll(tx *sql.Tx, seqs []int64) error {
 	return nil
 }
 
+// ended is what leaves the file with the next group.
+type ended struct {
+	done []int64
+	dead []Dead
+}
+
+func (e *ended) len() int { return len(e.done) + len(e.dead) }
+
 // Done says that something has become of events. They leave the file soon, and
 // may come again after a crash before that.
 func (j *Journal) Done(seqs ...int64) {
 	j.mu.Lock()
-	j.done = append(j.done, seqs...)
+	j.ended.done = append(j.ended.done, seqs...)
 	j.mu.Unlock()
 }
 
-func (j *Journal) takeDone() []int64 {
+func (j *Journal) takeEnded() ended {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	done := j.done
-	j.done = nil
-	return done
+	e := j.ended
+	j.ended = ended{}
+	return e
 }
 
-func (j *Journal) putBack(done []int64) { j.Done(done...) }
+func (j *Journal) putBack(e *ended) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.ended.done = append(e.done, j.ended.done...)
+	j.ended.dead = append(e.dead, j.ended.dead...)
+}
 
-// flush deletes what is done.
+// remove takes out what has ended.
+func (j *Journal) remove(tx *sql.Tx, e *ended) error {
+	if err := deleteAll(tx, e.done); err != nil {
+		return err
+	}
+	return j.bury(tx, e.dead)
+}
+
+// flush takes out what has ended.
 func (j *Journal) flush(ctx context.Context) error {
-	done := j.takeDone()
-	if len(done) == 0 {
+	gone := j.takeEnded()
+	if gone.len() == 0 {
 		return nil
 	}
-	if err := j.write(ctx, func(tx *sql.Tx) error { return deleteAll(tx, done) }); err != nil {
-		j.putBack(done)
+	if err := j.write(ctx, func(tx *sql.Tx) error { return j.remove(tx, &gone) }); err != nil {
+		j.putBack(&gone)
 		return j.failed("write", err)
 	}
-	j.waiting.Add(int64(-len(done)))
+	j.waiting.Add(int64(-gone.len()))
 	return nil
 }
 
-// tidy deletes what is done while nothing is appended, and notices what another
+// tidy takes out what has ended while nothing is appended, and notices what another
 // process did.
 func (j *Journal) tidy(ctx context.Context) {
 	tick := time.NewTicker(tidyEvery)
