@@ -5,9 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,10 +16,11 @@ import (
 
 // Change applies operations one after the other, by the original's own calls: it
 // has no transactions. What has been done stays done if a later one fails,
-// except that an entity made by the list is deleted again when one is refused.
+// except that an entity made by the list is deleted again when one is refused,
+// and that the next list takes the one that a failed list made and left bare.
 // Each operation finds out whether it holds already, so the list can be applied
-// again. The original cannot allocate addresses. Known are allocate (of an entity), insert,
-// connect, attr, add, has and lacks.
+// again. The original cannot allocate addresses. Known are allocate (of an
+// entity), insert, connect, attr, add, has and lacks.
 func (l *Legacy) Change(ctx context.Context, ops []clusto.Op) (res []clusto.Result, err error) {
 	err = l.patiently(ctx, func() error {
 		c := &steps{l: l, labels: map[string]string{}}
@@ -39,17 +40,20 @@ type steps struct {
 	l       *Legacy
 	labels  map[string]string
 	made    []clusto.Entity
+	tried   []string // names of entities that may have been made
 	results []clusto.Result
 }
 
 // failed undoes what can be undone, when it was clusto who refused.
 func (c *steps) failed(ctx context.Context, i int, err error) error {
 	if !errors.Is(err, clusto.ErrConflict) && !errors.Is(err, clusto.ErrInvalid) && !errors.Is(err, clusto.ErrNotFound) {
+		c.l.left.add(c.tried...)
 		return err
 	}
 	for _, e := range c.made {
-		if _, derr := c.l.write(ctx, http.MethodDelete, e.Path(), nil); derr != nil {
-			return fmt.Errorf("%w; and %s, made for it, is left over: %w", err, e.Path(), derr)
+		if a, derr := c.l.write(ctx, http.MethodDelete, e.Path(), nil); derr != nil || a.status != http.StatusOK && a.status != http.StatusNotFound {
+			c.l.left.add(c.tried...)
+			return fmt.Errorf("%w; and %s, made for it, is left over: the original answers %d, %v", err, e.Path(), a.status, derr)
 		}
 	}
 	return &clusto.OpError{Index: i, Err: err}
@@ -147,109 +151,6 @@ func (c *steps) relates(ctx context.Context, op *clusto.Op, name, to string) (bo
 	return false, nil
 }
 
-// allocate makes an entity with the first name of a manager that is free. The
-// original hands out no names, so they are tried.
-func (c *steps) allocate(ctx context.Context, i int, op *clusto.Op) error {
-	if op.Driver == "" {
-		return fmt.Errorf("allocate from %q: the original clusto-httpd can hand out no addresses; leave that out, or use this project's: %w", op.Name, clusto.ErrInvalid)
-	}
-	_, s, err := c.l.show(ctx, op.Name)
-	if err != nil {
-		return err
-	}
-	names := namesOf(s.attrs("", 0))
-	next, err := c.lastOf(ctx, names)
-	if err != nil {
-		return err
-	}
-	for ; ; next++ {
-		name, ok := names.name(next)
-		if !ok {
-			return fmt.Errorf("allocate from %q: its names of %d digits are used up: %w", op.Name, names.digits, clusto.ErrConflict)
-		}
-		status, err := c.l.write(ctx, http.MethodPost, "/"+url.PathEscape(op.Driver)+"/"+url.PathEscape(name), nil)
-		if err != nil {
-			return err
-		}
-		if status == http.StatusConflict {
-			continue
-		}
-		e, s, err := c.l.show(ctx, name)
-		if err != nil {
-			return err
-		}
-		if s.Driver != op.Driver {
-			return fmt.Errorf("make %s %q: the original made a %s: %w", op.Driver, name, s.Driver, clusto.ErrConflict)
-		}
-		c.made = append(c.made, e)
-		c.labels[op.As] = name
-		c.results = append(c.results, clusto.Result{Index: i, Name: name})
-		return nil
-	}
-}
-
-// naming is how a name manager makes names.
-type naming struct {
-	base   string
-	digits int
-	zeros  bool
-	first  int
-}
-
-func namesOf(attrs []clusto.Attr) naming {
-	n := naming{digits: 2, zeros: true, first: 1}
-	number := func(a *clusto.Attr, into *int) {
-		if v, err := strconv.Atoi(a.Value.Text()); err == nil {
-			*into = v
-		}
-	}
-	for i := range attrs {
-		a := &attrs[i]
-		if a.Sub() != "property" {
-			continue
-		}
-		switch a.Key {
-		case "basename":
-			n.base = a.Value.Text()
-		case "digits":
-			number(a, &n.digits)
-		case "leadingZeros":
-			n.zeros = a.Value.True()
-		case "next":
-			number(a, &n.first)
-		}
-	}
-	return n
-}
-
-func (n naming) name(i int) (string, bool) {
-	text := strconv.Itoa(i)
-	if len(text) > n.digits {
-		return "", false
-	}
-	if n.zeros {
-		text = strings.Repeat("0", n.digits-len(text)) + text
-	}
-	return n.base + text, true
-}
-
-// lastOf gives the number behind the highest name that exists.
-func (c *steps) lastOf(ctx context.Context, n naming) (int, error) {
-	next := n.first
-	if n.base == "" {
-		return next, nil
-	}
-	paths, err := c.l.entities(ctx, c.l.c.cfg.Timeout, "/search?q="+url.QueryEscape(n.base))
-	for _, p := range paths {
-		e, _ := splitPath(p)
-		text, ok := strings.CutPrefix(e.Name, n.base)
-		if i, err := strconv.Atoi(text); ok && err == nil && len(text) <= n.digits {
-			next = max(next, i+1)
-		}
-	}
-	return next, err
-}
-
 // insert puts a device into a rack. The original does that and then answers
 // 500, so the rack is read before and after.
 func (c *steps) insert(ctx context.Context, name, into string, ru int) error {
@@ -258,28 +159,18 @@ func (c *steps) insert(ctx context.Context, name, into string, ru int) error {
 		return err
 	}
 	r, _, err := c.l.show(ctx, into)
-	if err != nil {
+	if err != nil || slices.Contains(s.Parents, r.Path()) {
 		return err
 	}
-	inside := func() bool {
-		for _, p := range s.Parents {
-			if p == r.Path() {
-				return true
-			}
-		}
-		return false
-	}
-	if inside() {
-		return nil
-	}
-	if _, err := c.l.write(ctx, http.MethodGet, r.Path()+"/insert", url.Values{"object": {e.Path()}, "ru": {strconv.Itoa(ru)}}); err != nil {
+	a, err := c.l.write(ctx, http.MethodGet, r.Path()+"/insert", url.Values{"object": {e.Path()}, "ru": {strconv.Itoa(ru)}})
+	if err != nil {
 		return err
 	}
 	if _, s, err = c.l.show(ctx, name); err != nil {
 		return err
 	}
-	if !inside() {
-		return fmt.Errorf("insert %s into %s at unit %d: the original refused: %w", e.Path(), r.Path(), ru, clusto.ErrConflict)
+	if !slices.Contains(s.Parents, r.Path()) {
+		return fmt.Errorf("insert %s into %s at unit %d: %w", e.Path(), r.Path(), ru, a.refusal())
 	}
 	return nil
 }
@@ -314,9 +205,9 @@ func (c *steps) side(ctx context.Context, kind string, here *clusto.Object, num 
 	}
 	key := "port-" + kind
 	number, connection, other := n, "connection", "otherportnum"
-	for _, op := range []clusto.Op{
-		{Key: key, Number: &number, Subkey: &connection, Value: &clusto.Value{Type: clusto.Relation, Str: there.Path()}},
+	for _, op := range []clusto.Op{ // the connection last: it says that all is there
 		{Key: key, Number: &number, Subkey: &other, Value: portValue(toNum)},
+		{Key: key, Number: &number, Subkey: &connection, Value: &clusto.Value{Type: clusto.Relation, Str: there.Path()}},
 	} {
 		if err := c.set(ctx, "setattr", here.Path(), &op); err != nil {
 			return err
@@ -367,35 +258,9 @@ func (c *steps) set(ctx context.Context, action, path string, op *clusto.Op) err
 	if op.Number != nil {
 		v.Set("number", strconv.Itoa(*op.Number))
 	}
-	status, err := c.l.write(ctx, http.MethodGet, path+"/"+action, v)
-	if err == nil && status != http.StatusOK {
-		err = fmt.Errorf("%s %s %s of %s: the original answers %d: %w", action, op.Key, ptrText(op.Subkey), path, status, clusto.ErrConflict)
+	a, err := c.l.write(ctx, http.MethodGet, path+"/"+action, v)
+	if err == nil && a.status != http.StatusOK {
+		err = fmt.Errorf("%s %s %s of %s: %w", action, op.Key, ptrText(op.Subkey), path, a.refusal())
 	}
 	return err
-}
-
-// write makes one writing call in its turn. The original takes actions by GET
-// alone. Its status means little, so it is given back: only what it cannot say
-// by itself is an error.
-func (l *Legacy) write(ctx context.Context, method, path string, params url.Values) (status int, err error) {
-	if err := l.requests.enter(ctx, false); err != nil {
-		return 0, fmt.Errorf("ask %s%s: %d requests are on their way already: %w: %w", l.c.cfg.URL, path, l.requests.size, err, clusto.ErrUnavailable)
-	}
-	defer l.requests.leave()
-	ctx, cancel := context.WithTimeout(ctx, l.c.cfg.Timeout)
-	defer cancel()
-	if len(params) > 0 {
-		path += "?" + params.Encode()
-	}
-	resp, err := l.c.do(ctx, method, path, nil)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	_, _ = io.CopyN(io.Discard, resp.Body, 1<<20) // what there is of it
-	switch resp.StatusCode {
-	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusUnauthorized, http.StatusForbidden:
-		return 0, fmt.Errorf("ask %s%s: %s: %w", l.c.cfg.URL, path, resp.Status, clusto.ErrUnavailable)
-	}
-	return resp.StatusCode, nil
 }

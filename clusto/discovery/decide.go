@@ -31,7 +31,7 @@ func (w *worker) decide(ctx context.Context, ev Event, try *attempt) (Outcome, s
 		return 0, "", err
 	}
 	peer, connected := f.used[portKey{f.sw.Name, portNIC, port}]
-	half, err := w.halfMade(ctx, owners)
+	half, err := w.halfMade(ctx, ev, f, port, owners)
 	if err != nil {
 		return 0, "", err
 	}
@@ -41,7 +41,7 @@ func (w *worker) decide(ctx context.Context, ev Event, try *attempt) (Outcome, s
 	if connected && half == "" {
 		return w.attach(ctx, ev, peer.To, connectedOp(f, port, peer.To))
 	}
-	place, err := f.layout.PlaceEvent(ctx, rack.Event{Switch: f.sw.Name, Port: port, VLAN: int(ev.VLAN), MAC: ev.MAC}, &f.rack)
+	place, err := w.place(ctx, ev, f, port)
 	switch {
 	case errors.Is(err, rack.ErrUnmapped):
 		return Unmapped, err.Error(), nil
@@ -94,11 +94,15 @@ func (w *worker) ownersOf(ctx context.Context, mac clusto.MAC) (owners []clusto.
 	return owners, err
 }
 
-// halfMade names the server that an earlier attempt has begun: one that has the
-// MAC and lacks its rack or its cable. Where changes are made as a whole there
-// is none.
-func (w *worker) halfMade(ctx context.Context, owners []clusto.Entity) (name string, err error) {
+// halfMade names the server that an earlier attempt has begun for a port: one
+// that has the MAC, and is not connected to the port, nor to anything else that
+// it would not be connected to there. Where changes are made as a whole there is
+// none. The connection to the port is the last thing that is made.
+func (w *worker) halfMade(ctx context.Context, ev Event, f *facts, port int, owners []clusto.Entity) (name string, err error) {
 	if len(owners) != 1 || owners[0].Type != "server" || !w.d.cfg.Stepwise() {
+		return "", nil
+	}
+	if _, connected := f.used[portKey{f.sw.Name, portNIC, port}]; connected {
 		return "", nil
 	}
 	var o clusto.Object
@@ -109,12 +113,26 @@ func (w *worker) halfMade(ctx context.Context, owners []clusto.Entity) (name str
 	if err != nil {
 		return "", err
 	}
-	racked := slices.ContainsFunc(o.Parents, func(e clusto.Entity) bool { return e.Type == "rack" })
-	cabled := slices.ContainsFunc(o.Ports, func(p clusto.Port) bool { return p.Type == portNIC && p.To != "" })
-	if racked && cabled {
-		return "", nil
+	place, err := w.place(ctx, ev, f, port)
+	if err != nil {
+		return "", nil // whoever asks for the place hears it again
+	}
+	for _, p := range o.Parents {
+		if p.Type == "rack" && p.Name != f.rack.Name {
+			return "", nil
+		}
+	}
+	for _, p := range o.Ports {
+		belongs := func(c rack.Connection) bool { return c.Port == portNIC && c.To == nameOf(p.To) && c.ToNum == p.ToNum }
+		if p.Type == portNIC && p.To != "" && !slices.ContainsFunc(place.Connections, belongs) {
+			return "", nil
+		}
 	}
 	return o.Name, nil
+}
+
+func (w *worker) place(ctx context.Context, ev Event, f *facts, port int) (rack.Placement, error) {
+	return f.layout.PlaceEvent(ctx, rack.Event{Switch: f.sw.Name, Port: port, VLAN: int(ev.VLAN), MAC: ev.MAC}, &f.rack)
 }
 
 // known tells a MAC that is where clusto has it from one that is elsewhere.

@@ -1,6 +1,8 @@
 package discovery
 
 import (
+	"slices"
+
 	"github.com/clusto/clusto-engine/clusto"
 	"github.com/clusto/clusto-engine/clusto/rack"
 )
@@ -19,8 +21,9 @@ const (
 )
 
 // plan writes down all that makes a server of an event. half names one that was
-// begun and is to be finished; its MAC comes first, so that it is found again
-// wherever an attempt ended.
+// begun and is to be finished. Its MAC comes first, so that it is found again
+// wherever an attempt ended, and the switch port last: by it the server counts
+// as made.
 func (w *worker) plan(ev Event, f *facts, port int, place rack.Placement, half, manager string) plan {
 	p, server := plan{address: -1}, half
 	if half == "" {
@@ -29,17 +32,6 @@ func (w *worker) plan(ev Event, f *facts, port int, place rack.Placement, half, 
 		p.checks = len(p.ops)
 		p.ops = append(p.ops, clusto.Op{Op: "allocate", Name: w.d.cfg.Names, Driver: place.Driver, As: label}, bootstrapOp(server, ev.MAC))
 	}
-	p.ops = append(p.ops, clusto.Op{Op: "insert", Name: server, Into: f.rack.Name, RU: place.RUs[0]})
-	for _, c := range place.Connections {
-		if p, used := f.used[toPort(c)]; used && nameOf(p.To) != half {
-			continue // the original left such a one out as well
-		}
-		p.ops = append(p.ops, clusto.Op{Op: "connect", Name: server, Port: c.Port, Num: c.Num, To: c.To, ToNum: c.ToNum})
-	}
-	p.ops = append(p.ops, clusto.Op{
-		Op: "attr", Name: f.sw.Name, Key: "port-" + portNIC, Subkey: ptr("vlan"), Number: &port,
-		Value: &clusto.Value{Type: clusto.Int, Int: int64(ev.VLAN)},
-	})
 	if w.d.cfg.SetMAC {
 		one := 1
 		p.ops = append(p.ops, clusto.Op{
@@ -47,11 +39,36 @@ func (w *worker) plan(ev Event, f *facts, port int, place rack.Placement, half, 
 			Value: &clusto.Value{Type: clusto.String, Str: ev.MAC.String()},
 		})
 	}
+	p.ops = append(p.ops, clusto.Op{Op: "insert", Name: server, Into: f.rack.Name, RU: place.RUs[0]}, clusto.Op{
+		Op: "attr", Name: f.sw.Name, Key: "port-" + portNIC, Subkey: ptr("vlan"), Number: &port,
+		Value: &clusto.Value{Type: clusto.Int, Int: int64(ev.VLAN)},
+	})
 	if manager != "" {
 		p.address = len(p.ops)
 		p.ops = append(p.ops, clusto.Op{Op: "allocate", Name: manager, To: server, OSPort: "eth0"})
 	}
+	for _, c := range lastOf(place.Connections, portKey{f.sw.Name, portNIC, port}) {
+		if o, used := f.used[toPort(c)]; used && nameOf(o.To) != half {
+			continue // the original left such a one out as well
+		}
+		p.ops = append(p.ops, clusto.Op{Op: "connect", Name: server, Port: c.Port, Num: c.Num, To: c.To, ToNum: c.ToNum})
+	}
 	return p
+}
+
+// lastOf gives connections in another order: the one to a port is the last.
+func lastOf(all []rack.Connection, last portKey) []rack.Connection {
+	all = slices.Clone(all)
+	slices.SortStableFunc(all, func(a, b rack.Connection) int {
+		switch {
+		case toPort(a) == last && toPort(b) != last:
+			return 1
+		case toPort(b) == last && toPort(a) != last:
+			return -1
+		}
+		return 0
+	})
+	return all
 }
 
 // unknownMAC checks that no entity has the MAC.

@@ -33,10 +33,13 @@ func (w *worker) idle() bool { return len(w.queue) == 0 }
 type portMACs struct{ seen map[clusto.MAC]time.Time }
 
 const (
-	readAhead    = 2048
-	macsPerPort  = 64 // more need not be told apart
-	backoffMost  = time.Minute
-	afterRefusal = 3 // how often a decision is made anew when the facts have changed
+	readAhead   = 2048
+	macsPerPort = 64 // more need not be told apart
+	backoffMost = time.Minute
+	// stepwiseLonger is how many times longer a call may take that is dozens of
+	// them, in turn with those for other switches.
+	stepwiseLonger = 10
+	afterRefusal   = 3 // how often a decision is made anew when the facts have changed
 )
 
 func (w *worker) run(ctx context.Context) {
@@ -229,7 +232,11 @@ func (w *worker) call(ctx context.Context, fn func(context.Context) error) error
 		return ctx.Err()
 	}
 	defer func() { <-w.d.calls }()
-	within, cancel := context.WithTimeout(ctx, w.d.cfg.Timeout)
+	limit := w.d.cfg.Timeout
+	if w.d.cfg.Stepwise() {
+		limit *= stepwiseLonger
+	}
+	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	begun := time.Now()
 	err := fn(within)
