@@ -62,7 +62,7 @@ type Legacy struct {
 	// newer is told of an answer that the original does not give: it speaks
 	// HTTP/1.0 alone. A proxy before it may, so this proves nothing.
 	newer func()
-	left     leftovers
+	left  leftovers
 }
 
 // NewLegacy makes a Legacy. It does not connect.

@@ -197,10 +197,11 @@ func (c *steps) side(ctx context.Context, kind string, here *clusto.Object, num 
 	for _, p := range here.Ports {
 		switch {
 		case p.Type != kind || p.Num != n:
-		case p.To == there.Path():
+		case p.To == there.Path() && p.ToNum != "" && portNumber(p.ToNum) == portNumber(toNum):
 			return nil
+		case p.To == there.Path() && p.ToNum == "": // begun
 		default:
-			return fmt.Errorf("connect %s port %s %s to %s: it is connected to %s: %w", here.Path(), kind, num, there.Path(), p.To, clusto.ErrConflict)
+			return fmt.Errorf("connect %s port %s %s to %s: it is connected to %s port %s: %w", here.Path(), kind, num, there.Path(), p.To, p.ToNum, clusto.ErrConflict)
 		}
 	}
 	key := "port-" + kind

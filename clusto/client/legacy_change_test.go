@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -50,7 +49,7 @@ const (
 
 func newSteps(t *testing.T, layout string, racks int) *steps {
 	t.Helper()
-	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "clusto.db"), nil)
+	s, err := store.Open(t.Context(), ":memory:", nil)
 	fatal(t, err)
 	t.Cleanup(func() { _ = s.Close() })
 	text := func(name, key, sub, value string) clusto.Op {
@@ -158,7 +157,15 @@ func (q oneByOne) Bury(_ context.Context, _ discovery.Event, outcome, reason str
 }
 
 // run works events off, by a client of its own, until the test ends.
-func (s *steps) run(change ...func(*discovery.Config)) (d *discovery.Discovery) {
+func (s *steps) run(change ...func(*discovery.Config)) *discovery.Discovery {
+	s.t.Helper()
+	d, end := s.live(change...)
+	s.t.Cleanup(end)
+	return d
+}
+
+// live is run until it is ended.
+func (s *steps) live(change ...func(*discovery.Config)) (d *discovery.Discovery, end func()) {
 	s.t.Helper()
 	c, err := client.NewLegacy(client.Config{URL: s.url})
 	fatal(s.t, err)
@@ -175,8 +182,7 @@ func (s *steps) run(change ...func(*discovery.Config)) (d *discovery.Discovery) 
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
 	all.Go(func() { d.Run(ctx) })
-	s.t.Cleanup(func() { cancel(); all.Wait(); c.Close() })
-	return d
+	return d, func() { cancel(); all.Wait(); c.Close() }
 }
 
 func (s *steps) event(d *discovery.Discovery, mac clusto.MAC, rack, port int) (letter string) {
@@ -270,77 +276,78 @@ func mac(n int) clusto.MAC { return clusto.MAC{0, 0x1e, 0xc9, 1, byte(n >> 8), b
 // once more together with all that follow for a while: in the end there is one
 // server, complete, and no name is lost.
 func TestStepsFailAnywhere(t *testing.T) {
-	for _, layout := range []struct {
-		name    string
-		ports   []int
-		connect func(port int) map[string]string
-	}{
-		{"201001", ints(1, 8), func(p int) map[string]string {
-			return map[string]string{"nic-eth 1": fmt.Sprint("sw1 ", p), "console-serial 1": fmt.Sprint("ts1 ", p), "pwr-nema-5 1": fmt.Sprint("pwr1 bb", p)}
-		}},
-		{"5555", ints(1, 5), func(p int) map[string]string {
-			return map[string]string{
-				"nic-eth 1": fmt.Sprint("sw1 ", p), "nic-eth 2": fmt.Sprint("sw1 ", p+20), "console-serial 1": fmt.Sprint("ts1 ", p), "pwr-nema-5 1": fmt.Sprint("pwr1 bb", p),
-			}
-		}},
-	} {
-		for _, how := range []struct {
-			name  string
-			fault fault
-			more  int // calls behind it that fail too
-		}{{"refused", refused, 0}, {"answer lost", lost, 0}, {"locked", locked, 2}, {"broken", broken, 0}} {
-			t.Run(layout.name+" "+how.name, func(t *testing.T) {
-				t.Parallel()
-				n := 0
-				for done := false; !done; {
-					s := newSteps(t, layout.name, 8)
-					d := s.run()
-					made := 0
-					for rack := 0; rack < 8 && !done; rack++ {
-						for _, port := range layout.ports {
-							n++
-							hit := false
-							s.reset(func(i int, _ string) fault {
-								if i < n || i > n+how.more {
-									return none
-								}
-								hit = true
-								return how.fault
-							})
-							if letter := s.event(d, mac(n), rack, port); letter != "" {
-								t.Errorf("call %d: it is a dead letter: %s", n, letter)
-							}
-							made++
-							calls := s.reset(nil)
-							name := fmt.Sprintf("s%04d", made)
-							to := layout.connect(port)
-							for k, v := range to {
-								to[k] = fmt.Sprintf("r%d-%s", rack, v)
-							}
-							s.complete(name, mac(n), rack, port, 1, to)
-							if got := s.servers(); len(got) != made {
-								t.Fatalf("call %d (%s): %d servers, want %d: %v", n, calls[min(n, len(calls))-1], len(got), made, got)
-							}
-							if done = !hit; done {
-								break
-							}
-						}
-					}
-				}
-				t.Logf("%d calls", n-1)
-				if n < 30 {
-					t.Errorf("only %d calls", n)
-				}
-			})
-		}
+	all := []how{{"refused", refused, 0, 3}, {"answer lost", lost, 0, 1}, {"locked", locked, 2, 3}, {"broken", broken, 0, 3}}
+	for _, how := range all {
+		t.Run("201001 "+how.name, func(t *testing.T) {
+			t.Parallel()
+			failEach(t, how, "201001", 8, to201001)
+		})
+	}
+	t.Run("5555 "+all[1].name, func(t *testing.T) {
+		t.Parallel()
+		failEach(t, all[1], "5555", 5, func(rack, p int) map[string]string {
+			to := to201001(rack, p)
+			to["nic-eth 2"] = fmt.Sprintf("r%d-sw1 %d", rack, p+20)
+			return to
+		})
+	})
+}
+
+// how is a way in which a call fails, and so many behind it. Not every call is
+// failed in every way.
+type how struct {
+	name  string
+	fault fault
+	more  int
+	every int
+}
+
+// to201001 is what a server on one of the ports 1 to 8 is connected to.
+func to201001(rack, port int) map[string]string {
+	return map[string]string{
+		"nic-eth 1": fmt.Sprintf("r%d-sw1 %d", rack, port), "console-serial 1": fmt.Sprintf("r%d-ts1 %d", rack, port), "pwr-nema-5 1": fmt.Sprintf("r%d-pwr1 bb%d", rack, port),
 	}
 }
 
-func ints(from, to int) (all []int) {
-	for i := from; i <= to; i++ {
-		all = append(all, i)
+// failEach makes servers, on the first ports of racks, and fails the first call
+// of the first one, the second of the second, and so on until there are no more.
+func failEach(t *testing.T, how how, layout string, ports int, to func(rack, port int) map[string]string) {
+	const racks = 8
+	var s *steps
+	var d *discovery.Discovery
+	for k := 0; ; k++ {
+		n := 1 + k*how.every*slower
+		i := k % (racks * ports)
+		if i == 0 {
+			s = newSteps(t, layout, racks)
+			d = s.run()
+		}
+		rack, port := i/ports, i%ports+1
+		hit := false
+		s.reset(func(i int, _ string) fault {
+			if i < n || i > n+how.more {
+				return none
+			}
+			hit = true
+			return how.fault
+		})
+		letter := s.event(d, mac(n), rack, port)
+		calls := s.reset(nil)
+		if !hit {
+			if t.Logf("%d calls", len(calls)); n < 30 {
+				t.Errorf("%d calls are too few", len(calls))
+			}
+			return
+		}
+		failed := fmt.Sprintf("call %d, %s", n, calls[n-1])
+		if letter != "" {
+			t.Fatalf("%s: it is a dead letter: %s", failed, letter)
+		}
+		s.complete(fmt.Sprintf("s%04d", i+1), mac(n), rack, port, 1, to(rack, port))
+		if got := s.servers(); len(got) != i+1 || t.Failed() {
+			t.Fatalf("%s: %d servers, want %d: %v", failed, len(got), i+1, got)
+		}
 	}
-	return all
 }
 
 // TestNamesTakenBehindTheOriginal: on 409 the next name is tried.
@@ -397,15 +404,14 @@ func TestNoAddressesBehindTheOriginal(t *testing.T) {
 // server after its start; only one that died right after making the entity
 // leaves that behind, bare.
 func TestStepsOfAnotherLife(t *testing.T) {
-	for n := 1; ; n++ {
+	bare := 0
+	for n := 1; ; n += slower {
 		s := newSteps(t, "201001", 1)
-		d := s.run()
-		over := make(chan struct{})
-		hit := false
+		d, die := s.live()
+		dead := make(chan struct{})
 		s.reset(func(i int, _ string) fault {
 			if i == n {
-				hit = true
-				close(over)
+				close(dead)
 			}
 			if i >= n {
 				return refused
@@ -416,37 +422,28 @@ func TestStepsOfAnotherLife(t *testing.T) {
 		s.queue.in <- ev
 		d.Wake()
 		select {
-		case <-over:
+		case <-dead:
+			die()
 		case letter := <-s.queue.out:
-			if hit || letter != "" {
-				t.Fatalf("call %d: %q", n, letter)
+			die()
+			if letter != "" || n < 30 || bare == 0 && slower == 1 {
+				t.Errorf("%d calls, %d left a bare entity: %q", n-1, bare, letter)
 			}
-			t.Logf("%d calls", n-1)
 			return
 		}
-		calls := s.reset(func(int, string) fault { return refused })
-		// The first life goes on and reaches nothing; the second has what it had.
-		second := s.queue
-		second.in, second.out = make(chan discovery.Event, 1), make(chan string, 1)
 		s.reset(nil)
-		again := newLife(s, second)
-		second.in <- ev
-		again.Wake()
-		if letter := <-second.out; letter != "" {
+		if letter := s.event(s.run(), mac(1), 0, 1); letter != "" {
 			t.Errorf("call %d: %s", n, letter)
 		}
-		_ = calls
 		all := s.servers()
-		made := all[len(all)-1]
-		s.complete(made, mac(1), 0, 1, 1, map[string]string{"nic-eth 1": "r0-sw1 1", "pwr-nema-5 1": "r0-pwr1 bb1", "console-serial 1": "r0-ts1 1"})
-		if len(all) > 2 {
-			t.Errorf("call %d: %v", n, all)
+		s.complete(all[len(all)-1], mac(1), 0, 1, 1, to201001(0, 1))
+		if len(all) > 1 {
+			bare++
+			if o, err := s.store.Object(t.Context(), all[0]); len(all) > 2 || err != nil || len(o.Parents) > 0 || portTo(&o, "nic-eth", "1") != "" {
+				t.Errorf("call %d: %v, %+v, %v", n, all, o, err)
+			}
 		}
 	}
-}
-
-func newLife(s *steps, q oneByOne) *discovery.Discovery {
-	return s.run(func(c *discovery.Config) { c.Queue = q })
 }
 
 // TestLegacyReads: entities, objects and attributes by the original's calls are
@@ -486,5 +483,36 @@ func TestLegacyReads(t *testing.T) {
 		if _, err := l.Change(t.Context(), ops); !errors.As(err, &op) || op.Index != 0 {
 			t.Errorf("%v: %v", ops, err)
 		}
+	}
+}
+
+// TestTroublesOfTheOriginal are no refusals: its database, its machine and what
+// stands before it may work at the next try. A traceback of other kinds is one.
+func TestTroublesOfTheOriginal(t *testing.T) {
+	s := newSteps(t, "201001", 1)
+	l, err := client.NewLegacy(client.Config{URL: s.url})
+	fatal(t, err)
+	defer l.Close()
+	write := func(driver string) error {
+		_, err := l.Change(t.Context(), []clusto.Op{{Op: "allocate", Name: "names", Driver: driver, As: "x"}})
+		return err
+	}
+	for _, f := range []fault{refused, locked, broken, lost} {
+		s.reset(func(_ int, call string) fault {
+			if strings.HasPrefix(call, "POST /penguinserver/") {
+				return f
+			}
+			return none
+		})
+		if err := write("penguinserver"); !errors.Is(err, clusto.ErrUnavailable) || errors.Is(err, clusto.ErrConflict) || errors.Is(err, clusto.ErrNotFound) {
+			t.Errorf("fault %d: %v", f, err)
+		}
+	}
+	s.reset(nil)
+	if err := write("nosuchdriver"); !errors.Is(err, clusto.ErrConflict) || !strings.Contains(err.Error(), "KeyError: u'nosuchdriver'") {
+		t.Errorf("%v", err)
+	}
+	if err := write("penguinserver"); err != nil || len(s.servers()) != 1 { // the one that was lost
+		t.Errorf("%v, %v", err, s.servers())
 	}
 }

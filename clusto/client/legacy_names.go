@@ -90,14 +90,10 @@ func (f *leftovers) add(names ...string) {
 	}
 }
 
-// first gives one of the names, "" if there is none.
-func (f *leftovers) first(fits func(string) bool) string {
+func (f *leftovers) all() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if i := slices.IndexFunc(f.names, fits); i >= 0 {
-		return f.names[i]
-	}
-	return ""
+	return slices.Clone(f.names)
 }
 
 func (f *leftovers) drop(name string) {
@@ -109,22 +105,24 @@ func (f *leftovers) drop(name string) {
 // bare finds an entity that an earlier list made and got no further with, or
 // whose answer got lost: nothing is known of it but its name.
 func (c *steps) bare(ctx context.Context, names naming, driver string) (clusto.Entity, error) {
-	ours := func(name string) bool { return names.base != "" && strings.HasPrefix(name, names.base) }
-	for {
-		name := c.l.left.first(ours)
-		if name == "" {
-			return clusto.Entity{}, nil
+	for _, name := range c.l.left.all() {
+		if names.base == "" || !strings.HasPrefix(name, names.base) {
+			continue
 		}
 		e, s, err := c.l.show(ctx, name)
-		if err != nil && !errors.Is(err, clusto.ErrNotFound) {
+		switch {
+		case err != nil && !errors.Is(err, clusto.ErrNotFound):
 			return clusto.Entity{}, err
+		case err == nil && s.Driver != driver:
+			continue // for one of that driver
 		}
 		c.l.left.drop(name)
-		if err == nil && s.Driver == driver && len(s.Parents) == 0 && !slices.ContainsFunc(s.Attrs, isOwn) {
+		if err == nil && len(s.Parents) == 0 && !slices.ContainsFunc(s.Attrs, isOwn) {
 			c.tried = append(c.tried, name)
 			return e, nil
 		}
 	}
+	return clusto.Entity{}, nil
 }
 
 // naming is how a name manager makes names.

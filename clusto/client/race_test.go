@@ -3,3 +3,6 @@
 package client_test
 
 const raceDetector = true
+
+// slower is how many times fewer things are tried under the race detector.
+const slower = 5
