@@ -40,11 +40,16 @@ func TestEntities(t *testing.T) {
 			t.Errorf("%+v: got %v, %v\nwant %v, %v", q, got, err, want, err2)
 		}
 	}
+	byAttr := clusto.Query{Attrs: []clusto.AttrMatch{{
+		Key: "ip", Subkey: &clusto.NullString{Text: "ipstring"}, Value: &clusto.ValueMatch{Texts: []string{"10.42.0.11", "10.42.0.12"}},
+	}}}
+	if got, err := c.Entities(t.Context(), byAttr); err != nil || len(got) != 2 || got[0].Name != "s0001" {
+		t.Errorf("by attributes: %v, %v", got, err)
+	}
 	if _, err := c.Object(t.Context(), "nobody"); !errors.Is(err, clusto.ErrNotFound) {
 		t.Errorf("nobody: %v", err)
 	}
 	for _, err := range []error{
-		second(c.Entities(t.Context(), clusto.Query{Attrs: []clusto.AttrMatch{{Key: "ip"}}})),
 		second(c.Entities(t.Context(), clusto.Query{Contains: "\x00"})),
 		second(c.Object(t.Context(), "a\x00b")),
 		second(c.Object(t.Context(), "a\xffb")),
