@@ -18,6 +18,7 @@ import (
 	"github.com/clusto/clusto-engine/codec/dhcp4"
 	"github.com/clusto/clusto-engine/codec/macnotify"
 	"github.com/clusto/clusto-engine/engine/afpacket"
+	"github.com/clusto/clusto-engine/engine/journal"
 	"github.com/clusto/clusto-engine/engine/netlab"
 	"github.com/clusto/clusto-engine/engine/storm"
 )
@@ -268,6 +269,30 @@ func (d *demo) showUnmapped(context.Context) error {
 	if outcomes["created"] != rackServers || outcomes["unmapped"] != 1 {
 		return fmt.Errorf("clusto-snmptrapd counts %d servers made and %d unmapped ports, want %d and 1", outcomes["created"], outcomes["unmapped"], rackServers)
 	}
+	if err := d.awaitLetter(); err != nil {
+		return err
+	}
 	d.say("\n\"clusto traps\" lists what nothing could be made of:")
 	return (&trapsFlags{Journal: d.journal()}).run(context.Background(), os.Stdout)
+}
+
+// awaitLetter waits until the dead letter is on disk: they are written in groups.
+func (d *demo) awaitLetter() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	j, err := journal.Open(ctx, journal.Config{File: d.journal(), Look: true})
+	if err != nil {
+		return err
+	}
+	defer j.Close()
+	for {
+		letters, err := j.Letters(ctx, 1)
+		if err != nil {
+			return fmt.Errorf("wait for the dead letter: %w", err)
+		}
+		if len(letters) > 0 {
+			return nil
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }

@@ -40,6 +40,9 @@ func running(t *testing.T) (j *journal.Journal, file string) {
 			t.Fatal(err)
 		}
 	}
+	if _, err := j.Append(nil); err != nil { // writes the letters too
+		t.Fatal(err)
+	}
 	return j, file
 }
 
