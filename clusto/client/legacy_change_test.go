@@ -60,9 +60,12 @@ func newSteps(t *testing.T, layout string, racks int) *steps {
 	l, err := ls.Find(layout)
 	fatal(t, err)
 	ops := []clusto.Op{
-		{Op: "entity", Name: "dc", Driver: "basicdatacenter"}, text("dc", "snmp", "discovery", "1"),
-		{Op: "entity", Name: "names", Driver: "simpleentitynamemanager"}, text("names", "basename", "property", "s"), text("names", "digits", "property", "4"),
-		{Op: "entity", Name: "net", Driver: "ipmanager"}, text("net", "baseip", "property", "10.42.0.0"), text("net", "netmask", "property", "255.255.0.0"),
+		{Op: "entity", Name: "dc", Driver: "basicdatacenter"},
+		text("dc", "snmp", "discovery", "1"),
+		{Op: "entity", Name: "names", Driver: "simpleentitynamemanager"},
+		text("names", "basename", "property", "s"), text("names", "digits", "property", "4"),
+		{Op: "entity", Name: "net", Driver: "ipmanager"},
+		text("net", "baseip", "property", "10.42.0.0"), text("net", "netmask", "property", "255.255.0.0"),
 	}
 	for i := range racks {
 		r := fmt.Sprintf("r%d", i)

@@ -21,8 +21,10 @@ func TestStorm(t *testing.T) {
 	for rack := range 2 { // where MACs are looked up
 		ops = append(ops, attr(rackName(rack), "snmp", "discovery", 1), clusto.Op{Op: "entity", Name: "old" + rackName(rack), Driver: "basicserver"})
 		for k := range 4 {
-			ops = append(ops, clusto.Op{Op: "add", Name: "old" + rackName(rack), Key: "bootstrap", Subkey: ptr("mac"),
-				Value: &clusto.Value{Type: clusto.String, Str: testMAC(4*rack + k).String()}})
+			ops = append(ops, clusto.Op{
+				Op: "add", Name: "old" + rackName(rack), Key: "bootstrap", Subkey: ptr("mac"),
+				Value: &clusto.Value{Type: clusto.String, Str: testMAC(4*rack + k).String()},
+			})
 		}
 	}
 	l.apply(l, ops...)
