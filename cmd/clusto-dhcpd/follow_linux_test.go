@@ -21,6 +21,7 @@ func (l *lab) following() {
 // DISCOVER after clusto knows it, whatever the negative TTL.
 func TestNewHostIsAnsweredAtOnce(t *testing.T) {
 	l := newLab(t)
+	l.api.feed = true
 	l.start("--negative-ttl", "1h", "--cache-ttl", "1h")
 	l.following()
 	l.silent(l.frame(client(0x77), storm.Message{Type: dhcp4.Discover}), engine.UnknownHost)
@@ -40,6 +41,7 @@ servers: {late: {in: boot, mac: "02:00:00:00:00:77", ip: 10.9.0.77}}
 // Python clusto does; nothing has aged meanwhile.
 func TestChangeByHandIsHeard(t *testing.T) {
 	l := newLab(t)
+	l.api.feed = true
 	l.start("--cache-ttl", "1h")
 	l.following()
 	domain := func() string { return l.ask(client(1), storm.Message{Type: dhcp4.Discover}).opt(dhcp4.OptDomainName) }
@@ -58,6 +60,7 @@ func TestChangeByHandIsHeard(t *testing.T) {
 // meanwhile is heard then.
 func TestFeedIsResumed(t *testing.T) {
 	l := newLab(t)
+	l.api.feed = true
 	l.start("--cache-ttl", "1h", "--negative-ttl", "1h")
 	l.following()
 	l.silent(l.frame(client(0x78), storm.Message{Type: dhcp4.Discover}), engine.UnknownHost)

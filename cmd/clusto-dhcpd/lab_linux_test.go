@@ -241,6 +241,7 @@ type front struct {
 	next  http.Handler
 	mu    sync.Mutex
 	fault http.HandlerFunc // nil: all is well
+	feed  bool             // it tells of changes; else hosts age, which most tests are about
 	srv   *http.Server
 }
 
@@ -256,6 +257,9 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := f.fault
 	if h == nil {
 		h = f.next.ServeHTTP
+	}
+	if r.URL.Path == "/v2/changes" && !f.feed {
+		h = func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no feed", http.StatusNotImplemented) }
 	}
 	f.mu.Unlock()
 	h(w, r)
