@@ -58,6 +58,23 @@ func (c *Cache[K, V]) Purge(k K) {
 	s.absent.Remove(k)
 }
 
+// Expire makes the value of k stale, whatever its time, and forgets an absence. A
+// load of it that is on its way ends as with Purge. It reports whether there is
+// a value, which serves where the source fails.
+func (c *Cache[K, V]) Expire(k K) bool {
+	s, stripe := c.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.purged[stripe] = c.gen.Add(1)
+	s.absent.Remove(k)
+	e, ok := s.values.Peek(k)
+	if ok {
+		e.ttl = 0
+		s.values.Add(k, e)
+	}
+	return ok
+}
+
 // PurgeFunc forgets every value for which drop holds, all absences, and, since
 // what they will bring is not known, all loads on their way. It returns the
 // number of values.
@@ -129,14 +146,25 @@ func (s *shard[K, V]) remove(p pair[K, V]) bool {
 	return s.values.Remove(p.key)
 }
 
-// Each calls f with every value and the time it was stored, in no order. It may
-// see changes made meanwhile or not.
-func (c *Cache[K, V]) Each(f func(k K, v V, stored time.Time)) {
+// Each calls f with every value and the time at which it was known to hold, in no
+// order: when it was stored, or while the source was watched last. It may see
+// changes made meanwhile or not.
+func (c *Cache[K, V]) Each(f func(k K, v V, held time.Time)) {
 	for i := range c.shards {
 		for _, p := range c.shards[i].pairs() {
-			f(p.key, p.val, time.Unix(0, p.stored))
+			f(p.key, p.val, time.Unix(0, c.knownToHold(&p.entry)))
 		}
 	}
+}
+
+func (c *Cache[K, V]) knownToHold(e *entry[V]) int64 {
+	switch {
+	case e.ttl == 0 || e.gen < c.marked.Load():
+		return e.stored // nobody knows since when it is stale
+	case c.live.Load():
+		return time.Now().UnixNano()
+	}
+	return max(e.stored, c.held.Load())
 }
 
 // Restore puts back what Each gave at another time, as stale: it serves where

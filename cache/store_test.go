@@ -24,6 +24,7 @@ func slow(truth *atomic.Int64) *source {
 func TestPurgeDuringLoad(t *testing.T) {
 	for name, purge := range map[string]func(*Cache[int, int]){
 		"of the key":      func(c *Cache[int, int]) { c.Purge(1) },
+		"by expiring it":  func(c *Cache[int, int]) { c.Expire(1) },
 		"by a predicate":  func(c *Cache[int, int]) { c.PurgeFunc(func(int, int) bool { return false }) },
 		"by marking it":   func(c *Cache[int, int]) { c.MarkStale() },
 		"twice":           func(c *Cache[int, int]) { c.Purge(1); c.Purge(1) },
@@ -250,5 +251,70 @@ func TestRestore(t *testing.T) {
 		c.SetLive(true) // a watch does not make it fresh
 		c.Restore(6, 77, time.Now())
 		wantState(t, c, 6, Stale)
+	})
+}
+
+// TestExpire: a value that is named by a feed is asked for again, and serves
+// where that fails, watched or not; an absence is forgotten.
+func TestExpire(t *testing.T) {
+	down := false
+	src := &source{answer: func(_ context.Context, k int) (int, error) {
+		if down {
+			return 0, errDown
+		}
+		return k + 1, nil
+	}}
+	c := newCache(t, config(src))
+	for _, live := range []bool{true, false} {
+		c.SetLive(live)
+		c.put(1, 1)
+		c.putAbsent(c.Generation(), 2)
+		if !c.Expire(1) || c.Expire(2) || c.Expire(3) {
+			t.Error("1 has a value, and 2 and 3 have none")
+		}
+		if v, state := c.now(1); v != 1 || state != Stale {
+			t.Errorf("live %v: %d, state %d; want it stale", live, v, state)
+		}
+		wantState(t, c, 2, Missing)
+		down = true
+		if v, state, err := fetch(c, 1); v != 1 || state != Stale || err == nil {
+			t.Errorf("live %v: %d, state %d, %v while the source is down", live, v, state, err)
+		}
+		down = false
+		if v, state, err := fetch(c, 1); v != 2 || state != Fresh || err != nil {
+			t.Errorf("live %v: %d, state %d, %v", live, v, state, err)
+		}
+		wantState(t, c, 1, Fresh)
+	}
+}
+
+// TestEachTellsWhatHeldUntil: what was watched held until now, or until the
+// watch ended; what is stale held when it was stored.
+func TestEachTellsWhatHeldUntil(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, config(&source{}))
+		begin := time.Now()
+		want := func(k int, after time.Duration) {
+			t.Helper()
+			c.Each(func(got, _ int, held time.Time) {
+				if got == k && held.Sub(begin) != after {
+					t.Errorf("%d held until %v, want %v", k, held.Sub(begin), after)
+				}
+			})
+		}
+		c.put(1, 1)
+		c.put(2, 2)
+		time.Sleep(time.Hour)
+		want(1, 0)
+		c.SetLive(true)
+		c.Expire(2)
+		want(1, time.Hour)
+		want(2, 0)
+		time.Sleep(time.Hour)
+		c.SetLive(false)
+		time.Sleep(time.Hour)
+		want(1, 2*time.Hour)
+		c.MarkStale()
+		want(1, 0)
 	})
 }

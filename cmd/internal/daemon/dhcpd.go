@@ -41,7 +41,7 @@ type DHCPServer struct {
 	sink   *afpacket.Sink
 	warned once
 	fill   prefetch
-	feed   *feed
+	feed   feed
 	epoch  atomic.Pointer[epoch]
 }
 
@@ -79,9 +79,10 @@ func (l links) SendOn(link *engine.Link, frame []byte) error {
 // ErrConfig is one of the set-up.
 func NewDHCPServer(cfg *DHCP, log *slog.Logger) (*DHCPServer, error) {
 	s := &DHCPServer{
-		cfg: cfg, log: log, links: links{}, feed: newFeed(), fill: prefetch{wanted: make(chan struct{}, 1), whole: make(chan struct{}, 1)},
+		cfg: cfg, log: log, links: links{}, fill: prefetch{wanted: make(chan struct{}, 1), ranges: make(chan struct{}, 1), whole: make(chan struct{}, 1)},
 		prep: dhcp.PrepareConfig{Lease: cfg.LeaseTime, IPMIOSPort: cfg.IPMIOSPort, Extra: cfg.Extra()},
 	}
+	s.feed.init()
 	s.warned.every = cfg.WarnInterval
 	if err := s.checkCacheFile(); err != nil {
 		return nil, err

@@ -3,13 +3,13 @@ package daemon
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/clusto/clusto-engine/cache"
 	"github.com/clusto/clusto-engine/clusto"
 )
 
@@ -18,22 +18,64 @@ const (
 	// come sooner with all others.
 	refetchMost  = 2000
 	refetchLoads = 8
+	// refetchPause keeps an inventory that changes all the time from being
+	// streamed all the time.
+	refetchPause = 5 * time.Second
 )
 
 // feed is what is known of the inventory's change feed.
 type feed struct {
-	live    atomic.Bool
-	seq     atomic.Int64 // of the latest change heard of
-	purged  atomic.Uint64
-	resets  atomic.Uint64
-	refetch chan []clusto.MAC
-	began   chan struct{} // closed once it is known whether there is a feed
-	once    sync.Once
+	live   atomic.Bool
+	seq    atomic.Int64  // of the latest change heard of
+	purged atomic.Uint64 // MACs named
+	resets atomic.Uint64
+	began  chan struct{} // closed once it is known whether there is a feed
+	once   sync.Once
+
+	mu      sync.Mutex
+	changed map[clusto.MAC]struct{} // to be fetched again
+	all     bool                    // too many: everything is
+	wake    chan struct{}           // a token for either
 }
 
-func newFeed() *feed { return &feed{refetch: make(chan []clusto.MAC, 64), began: make(chan struct{})} }
+func (f *feed) init() {
+	f.began, f.wake = make(chan struct{}), make(chan struct{}, 1)
+	f.changed = map[clusto.MAC]struct{}{}
+}
 
 func (f *feed) begins() { f.once.Do(func() { close(f.began) }) }
+
+// want has hosts fetched again.
+func (f *feed) want(macs ...clusto.MAC) {
+	if len(macs) == 0 {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, mac := range macs {
+		if f.all {
+			break
+		}
+		f.changed[mac] = struct{}{}
+		f.all = len(f.changed) > refetchMost
+	}
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take gives what is wanted, and forgets it.
+func (f *feed) take() (macs []clusto.MAC, all bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for mac := range f.changed {
+		macs = append(macs, mac)
+	}
+	all = f.all
+	f.changed, f.all = map[clusto.MAC]struct{}{}, false
+	return macs, all
+}
 
 // follower keeps the known hosts true to the inventory by its change feed. While
 // the feed lives they do not age; when it ends they age from then on. It
@@ -60,31 +102,33 @@ func (s follower) Live(seq int64) {
 // Lost has values age from now on.
 func (s follower) Lost(why error) {
 	s.hosts.SetLive(false)
-	if s.feed.live.Swap(false) {
+	switch {
+	case s.feed.live.Swap(false):
 		s.log.Warn("the inventory's change feed ended: hosts age until it is back", "error", why)
+	case errors.Is(why, errors.ErrUnsupported) && s.warned.first("no feed", time.Now()):
+		s.log.Info("the inventory does not tell of changes: hosts age", "cache_ttl", s.cfg.CacheTTL.String(), "error", why)
 	}
 	s.feed.begins()
 }
 
-// Changed forgets what may be another now, and has hosts that were known fetched
-// again. MACs say all: they are those of the entities, too.
-func (s follower) Changed(_ []string, macs []clusto.MAC) {
+// Changed makes stale what may be another now, forgets that it is unknown, and
+// has hosts that were known fetched again. The MACs say all: those of the
+// entities are among them. A host that is stale is answered from what was known
+// only where the inventory fails.
+func (s follower) Changed(entities []string, macs []clusto.MAC) {
 	var known []clusto.MAC
-	now := time.Now().UnixNano()
 	for _, mac := range macs {
-		if _, state := s.hosts.Cache.Lookup(mac, now); state == cache.Fresh || state == cache.Stale {
+		if s.hosts.Expire(mac) {
 			known = append(known, mac)
 		}
-		s.hosts.Purge(mac)
 	}
 	s.feed.purged.Add(uint64(len(macs)))
-	if len(known) == 0 {
-		return
-	}
-	select {
-	case s.feed.refetch <- known:
-	default: // too many at once
-		s.fill.again()
+	s.feed.want(known...)
+	for _, e := range entities {
+		if strings.HasPrefix(e, "/resourcemanager/") { // a network, perhaps
+			s.fill.readNetworks()
+			break
+		}
 	}
 }
 
@@ -95,17 +139,22 @@ func (s *DHCPServer) refetch(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case macs := <-s.feed.refetch:
-			if len(macs) > refetchMost {
-				s.fill.again()
-				continue
-			}
-			s.fetchThese(ctx, macs)
+		case <-s.feed.wake:
+		}
+		macs, all := s.feed.take()
+		if !all && s.fetchThese(ctx, macs) {
+			continue
+		}
+		s.fill.again()
+		select {
+		case <-ctx.Done():
+		case <-time.After(refetchPause):
 		}
 	}
 }
 
-func (s *DHCPServer) fetchThese(ctx context.Context, macs []clusto.MAC) {
+// fetchThese reports whether the inventory knew an answer for each.
+func (s *DHCPServer) fetchThese(ctx context.Context, macs []clusto.MAC) bool {
 	var g errgroup.Group
 	g.SetLimit(refetchLoads)
 	for _, mac := range macs {
@@ -114,7 +163,9 @@ func (s *DHCPServer) fetchThese(ctx context.Context, macs []clusto.MAC) {
 			return err
 		})
 	}
-	if err := g.Wait(); err != nil && !errors.Is(err, clusto.ErrNotFound) {
-		s.log.Debug("hosts that changed are fetched when they ask", "error", err)
+	err := g.Wait()
+	if err != nil && ctx.Err() == nil {
+		s.log.Debug("hosts that changed could not be fetched; all hosts are fetched again", "hosts", len(macs), "error", err)
 	}
+	return err == nil
 }

@@ -114,6 +114,7 @@ func (s *DHCPServer) writeMetrics(w io.Writer) {
 	m.gauge("waiting_frames", float64(s.lot.Stats().Waiting))
 	m.gauge("inventory_up", flag(!s.server.Degraded()))
 	m.gauge("prefetched_hosts", float64(s.fill.hosts.Load()))
+	m.counter("prefetches_total", s.fill.runs.Load())
 	m.gauge("prefetch_seconds", time.Duration(s.fill.took.Load()).Seconds())
 	m.gauge("feed_up", flag(s.feed.live.Load()))
 	m.gauge("feed_seq", float64(s.feed.seq.Load()))

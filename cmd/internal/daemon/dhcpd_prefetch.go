@@ -20,6 +20,7 @@ const (
 // prefetch is what is known of the inventory as a whole.
 type prefetch struct {
 	wanted chan struct{}
+	ranges chan struct{} // a token: read the networks again
 	whole  chan struct{} // a token after a complete walk
 	done   atomic.Bool   // once, at least
 	hosts  atomic.Int64
@@ -47,6 +48,14 @@ func (p *prefetch) again() {
 	}
 }
 
+// readNetworks asks for the networks once more.
+func (p *prefetch) readNetworks() {
+	select {
+	case p.ranges <- struct{}{}:
+	default: // they are read soon anyway
+	}
+}
+
 // prefetch loads all hosts at the start, and when it is asked to, and keeps the
 // list of networks up to date.
 func (s *DHCPServer) prefetch(ctx context.Context) {
@@ -64,11 +73,17 @@ func (s *DHCPServer) prefetch(ctx context.Context) {
 			return
 		case <-s.fill.wanted:
 			s.prefetchAll(ctx)
+		case <-s.fill.ranges:
+			s.networksAgain(ctx)
 		case <-tick.C:
-			if err := s.loadNetworks(ctx); err != nil {
-				s.log.Debug("the networks could not be read again", "error", err)
-			}
+			s.networksAgain(ctx)
 		}
+	}
+}
+
+func (s *DHCPServer) networksAgain(ctx context.Context) {
+	if err := s.loadNetworks(ctx); err != nil {
+		s.log.Debug("the networks could not be read again", "error", err)
 	}
 }
 
@@ -119,7 +134,9 @@ func (s *DHCPServer) loadAll(ctx context.Context) error {
 	gen := s.hosts.Generation()
 	oneByOne := s.beginWalk()
 	n, err := s.client.Hosts(ctx, func(h *clusto.Host) error {
-		s.hosts.PutAt(gen, h.MAC, s.prepare(h))
+		if !s.hosts.PutAt(gen, h.MAC, s.prepare(h)) {
+			s.feed.want(h.MAC) // it changed, or one of the few that are taken for it
+		}
 		if oneByOne {
 			gen = s.walked(ctx) // the next one is read from now on
 		}

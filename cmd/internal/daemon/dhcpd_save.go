@@ -64,9 +64,14 @@ func (s *DHCPServer) save(ctx context.Context) {
 	}
 }
 
-// changes differ whenever the cache may hold something else.
-func (s *DHCPServer) changes() [3]uint64 {
-	return [3]uint64{s.hosts.Stats().Loads, s.fill.runs.Load(), uint64(s.fill.hosts.Load())}
+// changes differ whenever the cache may hold something else; and once an hour
+// while hosts are watched, which is noted with each.
+func (s *DHCPServer) changes() [4]uint64 {
+	var hour uint64
+	if s.feed.live.Load() {
+		hour = uint64(time.Now().Unix() / 3600)
+	}
+	return [4]uint64{s.hosts.Stats().Loads, s.fill.runs.Load(), uint64(s.fill.hosts.Load()), hour}
 }
 
 // saveNow keeps the file of before where nothing is known: this run may have had
