@@ -44,7 +44,7 @@ var postgresFeed = &feedDDL{
 	},
 	lock: fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d)`, feedLock),
 	// It takes a walk down from one entity for one over half the table.
-	plan:   `SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)`,
+	plan:   `SET LOCAL enable_seqscan = off`,
 	listen: `LISTEN clusto_changes`,
 	poll:   time.Second, // for where what it tells is lost, as behind some poolers
 }
