@@ -34,8 +34,6 @@ type feedDDL struct {
 	// lock is the first statement of a writing transaction where the triggers
 	// are there, "" for the dialect's own.
 	lock string
-	// plan is the first statement of a transaction that reads the feed, "" for none.
-	plan string
 	// poll is how often others' changes are looked for while somebody follows.
 	poll time.Duration
 	// listen has PostgreSQL tell of changes, "" for none.

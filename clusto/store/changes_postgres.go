@@ -42,9 +42,7 @@ var postgresFeed = &feedDDL{
 			JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = 'entities'::regclass) || ', pg_temp', true)`,
 		postgresLock,
 	},
-	lock: fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d)`, feedLock),
-	// It takes a walk down from one entity for one over half the table.
-	plan:   `SET LOCAL enable_seqscan = off`,
+	lock:   fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d)`, feedLock),
 	listen: `LISTEN clusto_changes`,
 	poll:   time.Second, // for where what it tells is lost, as behind some poolers
 }

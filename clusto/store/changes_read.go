@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,11 +50,6 @@ func (s *Store) readNext(ctx context.Context, at position) (*clusto.Change, erro
 		return nil, s.failed("follow", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // nothing was written
-	if plan := s.dialect.feed.plan; plan != "" {
-		if _, err := tx.ExecContext(ctx, plan); err != nil {
-			return nil, s.failed("follow", err)
-		}
-	}
 	c, err := (&changeReader{tx: tx, d: s.dialect, many: f.many}).next(ctx, at)
 	if err != nil {
 		return nil, s.failed("follow", err)
@@ -139,28 +135,6 @@ func (r *changeReader) bound(ctx context.Context, after int64) (everybody bool, 
 	return nobody > 0, err
 }
 
-// changedSQL is what the rows say. Every use has two parameters.
-const changedSQL = `changed(id) AS (SELECT DISTINCT entity_id FROM clusto_changes WHERE seq > ? AND seq <= ?)`
-
-// concernedSQL finds whom it concerns, with the MACs of each: the changed ones,
-// those whose dhcp attributes point to them, all that one of these contains, and
-// what is bound under them. UNION drops what is found twice, so a cycle ends.
-const concernedSQL = `WITH RECURSIVE ` + changedSQL + `,
-	concerned(id) AS (
-		SELECT id FROM changed
-		UNION SELECT r.entity_id FROM changed CROSS JOIN entity_attrs r
-			WHERE r.relation_id = changed.id AND r."key" = 'dhcp' AND r.deleted_at_version IS NULL
-		UNION SELECT c.relation_id FROM concerned CROSS JOIN entity_attrs c
-			WHERE c.entity_id = concerned.id AND c."key" = '_contains' AND c.relation_id IS NOT NULL AND c.deleted_at_version IS NULL),
-	named(id) AS (
-		SELECT id FROM concerned
-		UNION SELECT b.entity_id FROM changed CROSS JOIN entity_attrs b
-			WHERE b.relation_id = changed.id AND b."key" = 'ip' AND b.deleted_at_version IS NULL)
-	SELECT e.type, e.name, COALESCE(p.string_value, '') FROM named CROSS JOIN entities e ` + portsSQL + ` WHERE e.entity_id = named.id`
-
-const portsSQL = `LEFT JOIN entity_attrs p ON p.entity_id = e.entity_id AND p."key" = 'port-nic-eth'
-	AND p.subkey IN ('mac', 'ipmi-mac') AND p.deleted_at_version IS NULL`
-
 // name collects all whom the rows concern.
 func (r *changeReader) name(ctx context.Context) error {
 	r.paths, r.macs = map[string]struct{}{}, map[clusto.MAC]struct{}{}
@@ -168,12 +142,11 @@ func (r *changeReader) name(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.hosts(ctx, concernedSQL, r.from, r.to.seq); err != nil {
+	if err := r.hosts(ctx, r.d.concernedSQL(), r.from, r.to.seq); err != nil {
 		return err
 	}
 	if !managers {
-		err = r.tx.QueryRowContext(ctx, r.d.q(`WITH `+changedSQL+` SELECT count(*) > 0 FROM changed CROSS JOIN entities e
-			WHERE e.entity_id = changed.id AND (e.type = 'resourcemanager' OR e.driver = 'ipmanager')`), r.from, r.to.seq).Scan(&managers)
+		err = r.tx.QueryRowContext(ctx, r.d.q(r.d.managersSQL()), r.from, r.to.seq).Scan(&managers)
 	}
 	if err == nil && managers {
 		err = r.unmanaged(ctx)
@@ -197,7 +170,7 @@ func (r *changeReader) lost(ctx context.Context) (managers bool, err error) {
 	return managers, err
 }
 
-// hosts adds what a query finds: type, name and one MAC a row.
+// hosts adds what a query finds, which ends in rowsOfNamed.
 func (r *changeReader) hosts(ctx context.Context, query string, args ...any) error {
 	rows, err := r.tx.QueryContext(ctx, r.d.q(query), args...)
 	if err != nil {
@@ -210,7 +183,9 @@ func (r *changeReader) hosts(ctx context.Context, query string, args ...any) err
 		if err := rows.Scan(&e.Type, &e.Name, &text); err != nil {
 			return err
 		}
-		r.paths[e.Path()] = struct{}{}
+		if e.Type != "" {
+			r.paths[e.Path()] = struct{}{}
+		}
 		if mac, ok := parseStored(text); ok {
 			r.macs[mac] = struct{}{}
 		}
@@ -229,22 +204,34 @@ func (r *changeReader) unmanaged(ctx context.Context) error {
 		return err
 	}
 	var ids []any
-	var id, rel int64
-	err = each(ctx, r.tx, `SELECT DISTINCT a.entity_id, COALESCE(m.relation_id, 0) FROM entity_attrs a
-		LEFT JOIN entity_attrs m ON m.entity_id = a.entity_id AND m."key" = 'ip' AND m.subkey = 'manager'
-			AND (m.number = a.number OR m.number IS NULL AND a.number IS NULL) AND m.deleted_at_version IS NULL
-		WHERE a."key" = 'ip' AND (a.subkey IS NULL OR a.subkey = 'ipstring') AND a.deleted_at_version IS NULL`,
-		[]any{&id, &rel}, func() {
-			if ranges[rel] == nil {
-				ids = append(ids, id)
-			}
-		})
-	const atOnce = 500
-	for len(ids) > 0 && err == nil {
-		n := min(len(ids), atOnce)
-		err = r.hosts(ctx, `SELECT e.type, e.name, COALESCE(p.string_value, '') FROM entities e `+portsSQL+
-			` WHERE e.entity_id IN (`+params(n)+`)`, ids[:n]...)
-		ids = ids[n:]
+	var a, last row
+	var address, managed, astray bool // of the last number of the last entity
+	end := func() {
+		if address && (astray || !managed) && (len(ids) == 0 || ids[len(ids)-1] != last.entity) {
+			ids = append(ids, last.entity)
+		}
+		address, managed, astray, last = false, false, false, a
+	}
+	err = each(ctx, r.tx, addressesSQL, []any{&a.entity, integer{&a.number}, &a.sub, integer{&a.rel}}, func() {
+		if a.entity != last.entity || a.number != last.number {
+			end()
+		}
+		switch {
+		case a.sub.String != "manager":
+			address = true
+		case ranges[a.rel.Int64] != nil:
+			managed = true
+		default:
+			astray = true
+		}
+	})
+	end()
+	for some := range slices.Chunk(ids, idsAtOnce) {
+		args := make([]any, idsAtOnce)
+		copy(args, some)
+		if err == nil {
+			err = r.hosts(ctx, r.d.hostsOfSQL(), args...)
+		}
 	}
 	return err
 }

@@ -39,6 +39,9 @@ func indexed(d *dialect) []struct {
 		{"entities by id", d.entitiesOfSQL(), ids},
 		{"attributes by id", d.attrsOfSQL(), ids},
 		{"containers by id", d.parentsOfSQL(), ids},
+		{"whom a change concerns", d.concernedSQL(), []any{1, 10}},
+		{"managers changed", d.managersSQL(), []any{1, 10}},
+		{"hosts by id", d.hostsOfSQL(), ids},
 	}
 }
 
@@ -75,7 +78,7 @@ func plansOfSQLite(t *testing.T, name string, s *Store) {
 			what, on, _ := strings.Cut(step, " ")
 			on, _, _ = strings.Cut(on, " ")
 			// What has been found is scanned, and no more: up, own, the parameters.
-			found := on == "up" || on == "o" || on == "v" || strings.Contains(step, "VALUES") || strings.Contains(step, "CONSTANT ROW")
+			found := on == "changed" || on == "concerned" || on == "named" || on == "up" || on == "o" || on == "v" || strings.Contains(step, "VALUES") || strings.Contains(step, "CONSTANT ROW")
 			if what == "SCAN" && !found {
 				t.Errorf("%s, %s: %s", name, q.name, step)
 			}
