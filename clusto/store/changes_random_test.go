@@ -19,7 +19,7 @@ func TestFeedNamesAllWhoChanged(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(3, 4))
 			before := allHosts(t, s)
 			changed := 0
-			for range raceScale(150, 30) {
+			for range raceScale(80, 30) {
 				at := change_(t, s, "").ID
 				stmts := scribble(rnd)
 				for _, stmt := range stmts {
@@ -38,7 +38,7 @@ func TestFeedNamesAllWhoChanged(t *testing.T) {
 				}
 				before = after
 			}
-			if changed < raceScale(50, 5) {
+			if changed < raceScale(20, 5) {
 				t.Errorf("only %d hosts changed", changed)
 			}
 		})
