@@ -8,4 +8,4 @@ import (
 	"github.com/clusto/clusto-engine/cmd/internal/daemon"
 )
 
-func main() { os.Exit(daemon.SNMPMain(os.Args[1:])) }
+func main() { os.Exit(daemon.SNMPMain(os.Args[1:], readCapture)) }

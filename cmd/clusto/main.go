@@ -51,7 +51,7 @@ func main() {
 var daemons = map[string]func(args []string) int{
 	"clusto-dhcpd":     daemon.DHCPMain,
 	"clusto-httpd":     daemon.HTTPDMain,
-	"clusto-snmptrapd": daemon.SNMPMain,
+	"clusto-snmptrapd": func(args []string) int { return daemon.SNMPMain(args, nil) }, // the demo has no captures
 }
 
 func run(args []string) int {

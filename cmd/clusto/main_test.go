@@ -172,3 +172,15 @@ func TestBadUse(t *testing.T) {
 		want(t, runClusto(t, "", c.args...), result{"", c.line + "\n", exitUsage})
 	}
 }
+
+// TestNoCapturesAsDaemon: as clusto-snmptrapd the program says who reads them.
+func TestNoCapturesAsDaemon(t *testing.T) {
+	var errs bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "--replay", "x.pcap")
+	cmd.Args[0] = "clusto-snmptrapd"
+	cmd.Env, cmd.Stderr = append(os.Environ(), asProgram+"=1"), &errs
+	_ = cmd.Run() // the code tells
+	if code := cmd.ProcessState.ExitCode(); code != 2 || !strings.Contains(errs.String(), "have the program clusto-snmptrapd itself read the capture") {
+		t.Errorf("code %d: %s", code, errs.String())
+	}
+}

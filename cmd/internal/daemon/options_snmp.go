@@ -15,7 +15,7 @@ type SNMP struct {
 	APIAccess `embed:""`
 	Traps     `embed:""`
 	Metrics   string `placeholder:"HOST:PORT" help:"Serve metrics and health over HTTP here. Unset: do not."`
-	Replay    string `key:"-" placeholder:"FILE" help:"Take the traps of a capture (pcap) instead of an interface's, work them off, and end."`
+	Replay    string `key:"-" placeholder:"FILE" help:"Take the traps of a capture (pcap or pcapng) instead of an interface's, work them off, and end."`
 
 	Common `embed:""`
 }

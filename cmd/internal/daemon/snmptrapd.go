@@ -22,8 +22,8 @@ import (
 )
 
 // SNMPMain is the whole program clusto-snmptrapd. It returns the exit code, as
-// DHCPMain does.
-func SNMPMain(args []string) int {
+// DHCPMain does. read reads captures; nil where they are not read.
+func SNMPMain(args []string, read ReadCapture) int {
 	var cfg SNMP
 	err := ParseFlags(Program{
 		Name: "clusto-snmptrapd", Section: "snmp",
@@ -35,7 +35,7 @@ func SNMPMain(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	return ExitCode("clusto-snmptrapd", ServeSNMP(ctx, &cfg, cfg.Logger(os.Stderr)))
+	return ExitCode("clusto-snmptrapd", serveSNMP(ctx, &cfg, cfg.Logger(os.Stderr), read))
 }
 
 // TrapServer is clusto-snmptrapd, put together: interfaces, traps, journal and
@@ -279,9 +279,17 @@ func (q queue) Bury(ctx context.Context, ev discovery.Event, outcome, reason str
 	}}, outcome, reason)
 }
 
-// ServeSNMP takes traps until ctx is over, or those of a capture. An error that
+// serveSNMP takes traps until ctx is over, or those of a capture. An error that
 // wraps ErrConfig is one of the set-up.
-func ServeSNMP(ctx context.Context, cfg *SNMP, log *slog.Logger) error {
+func serveSNMP(ctx context.Context, cfg *SNMP, log *slog.Logger, read ReadCapture) error {
+	var capture *replay
+	if cfg.Replay != "" {
+		var err error
+		if capture, err = openReplay(cfg.Replay, read); err != nil {
+			return err
+		}
+		defer capture.file.Close()
+	}
 	s, err := NewTrapServer(ctx, cfg, log)
 	if err != nil {
 		return err
@@ -297,8 +305,8 @@ func ServeSNMP(ctx context.Context, cfg *SNMP, log *slog.Logger) error {
 		defer wait()
 		defer cancel()
 	}
-	if cfg.Replay != "" {
-		return s.replay(ctx, cfg.Replay)
+	if capture != nil {
+		return s.replay(ctx, capture)
 	}
 	err = s.Run(ctx)
 	t := s.stats.Totals()

@@ -9,68 +9,86 @@ import (
 	"os"
 	"time"
 
-	"github.com/google/gopacket/pcapgo"
-
 	"github.com/clusto/clusto-engine/clusto/discovery"
 	"github.com/clusto/clusto-engine/codec/frame"
 	"github.com/clusto/clusto-engine/engine"
 	"github.com/clusto/clusto-engine/engine/trap"
 )
 
-// replay takes the traps of a capture the way those of an interface go, waits
-// until something has become of all of them, and tells what.
-func (s *TrapServer) replay(ctx context.Context, name string) error {
+// Frames gives the next frame of a capture, from its Ethernet header on; cut
+// tells that the capture holds its beginning only. Behind the last one err is
+// io.EOF; any other error is of the capture, and no frame comes behind it.
+type Frames func() (frame []byte, cut bool, err error)
+
+// ReadCapture begins to read a capture; the error says what is wrong with the
+// file.
+type ReadCapture func(*os.File) (Frames, error)
+
+// replay is a capture whose traps are taken instead of an interface's.
+type replay struct {
+	file *os.File
+	next Frames
+}
+
+// openReplay opens a capture. An error wraps ErrConfig.
+func openReplay(name string, read ReadCapture) (*replay, error) {
+	if read == nil {
+		return nil, fmt.Errorf("%w: replay %s: this is the program clusto by another name; have the program clusto-snmptrapd itself read the capture", ErrConfig, name)
+	}
 	f, err := os.Open(name)
 	if err != nil {
-		return fmt.Errorf("%w: replay: %w", ErrConfig, err)
+		return nil, fmt.Errorf("%w: replay: %w", ErrConfig, err)
 	}
-	defer f.Close()
-	r, err := pcapgo.NewReader(f)
+	next, err := read(f)
 	if err != nil {
-		return fmt.Errorf("%w: replay %s: %w; it must be a capture in pcap format, as tcpdump -w writes it", ErrConfig, name, err)
+		f.Close()
+		return nil, fmt.Errorf("%w: replay %s: %w", ErrConfig, name, err)
 	}
+	return &replay{f, next}, nil
+}
+
+// replay takes the traps of a capture the way those of an interface go, waits
+// until something has become of all of them, and tells what. Those before a
+// place where the capture is damaged count.
+func (s *TrapServer) replay(ctx context.Context, r *replay) error {
 	ctx, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
-	err = s.feed(ctx, r)
-	if err == nil {
-		err = s.workedOff(ctx)
-	}
+	err := s.feed(ctx, r)
+	s.workedOff(ctx)
 	stop()
 	return errors.Join(err, <-ended)
 }
 
 // feed hands the frames of a capture to the handler.
-func (s *TrapServer) feed(ctx context.Context, r *pcapgo.Reader) error {
+func (s *TrapServer) feed(ctx context.Context, r *replay) error {
 	h, counter := s.traps.Handler(), s.stats.Counter(len(s.cfg.Interface)+1)
 	link := &engine.Link{Name: "replay", Up: true}
 	var dst []byte
-	for n := 1; ctx.Err() == nil; n++ {
-		data, info, err := r.ReadPacketData()
+	for n := 1; ; n++ {
+		data, cut, err := r.next()
 		if errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
-			return fmt.Errorf("replay: packet %d: %w", n, err)
+			return fmt.Errorf("replay %s: packet %d: %w; the packets before it count", r.file.Name(), n, err)
 		}
 		// Whoever a frame was for, it is taken as ours.
 		var u frame.UDP4
 		if u.Parse(data, true) == nil {
 			link = &engine.Link{Name: "replay", Up: true, Local: map[netip.Addr]struct{}{netip.AddrFrom4(u.Dst): {}}}
 		}
-		p := engine.Packet{Data: data, Link: link, Truncated: info.CaptureLength < info.Length}
-		var v engine.Verdict
-		for {
-			if dst, v = h.Handle(dst[:0], &p); v != engine.JournalFull {
-				break
+		p := engine.Packet{Data: data, Link: link, Truncated: cut}
+		v := engine.JournalFull
+		for v == engine.JournalFull && ctx.Err() == nil {
+			if dst, v = h.Handle(dst[:0], &p); v == engine.JournalFull {
+				sleepFor(ctx, 10*time.Millisecond) // a file waits where a switch does not
 			}
-			sleepFor(ctx, 10*time.Millisecond) // a file waits where a switch does not
-			if ctx.Err() != nil {
-				break
-			}
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("replay %s: ended by a signal at packet %d: take the capture once more", r.file.Name(), n)
 		}
 		counter.Count(v)
 	}
-	return ctx.Err()
 }
 
 func sleepFor(ctx context.Context, d time.Duration) {
@@ -81,7 +99,7 @@ func sleepFor(ctx context.Context, d time.Duration) {
 }
 
 // workedOff waits until no event waits any more, and tells what became of them.
-func (s *TrapServer) workedOff(ctx context.Context) error {
+func (s *TrapServer) workedOff(ctx context.Context) {
 	for {
 		t := s.stats.Totals()
 		kept := t.Verdicts[engine.Journaled] + t.Verdicts[engine.Acknowledged] + t.Verdicts[engine.JournalFull] + t.Verdicts[engine.JournalFailed]
@@ -89,7 +107,7 @@ func (s *TrapServer) workedOff(ctx context.Context) error {
 			break
 		}
 		if sleepFor(ctx, 20*time.Millisecond); ctx.Err() != nil {
-			return nil
+			return
 		}
 	}
 	t := s.stats.Totals()
@@ -103,7 +121,6 @@ func (s *TrapServer) workedOff(ctx context.Context) error {
 			fmt.Printf("events  %-16s %d\n", o, n)
 		}
 	}
-	return nil
 }
 
 var _ trap.Sender = links(nil)

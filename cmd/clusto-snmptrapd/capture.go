@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/google/gopacket"
+	"github.com/google/gopacket/layers"
+	"github.com/google/gopacket/pcapgo"
+
+	"github.com/clusto/clusto-engine/cmd/internal/daemon"
+)
+
+// capture is what pcapgo's readers have in common.
+type capture interface {
+	ReadPacketData() ([]byte, gopacket.CaptureInfo, error)
+	LinkType() layers.LinkType
+}
+
+// readCapture reads a capture as tcpdump (pcap) or Wireshark (pcapng) write it,
+// of an Ethernet interface. It is a daemon.ReadCapture.
+func readCapture(f *os.File) (daemon.Frames, error) {
+	in := bufio.NewReader(f)
+	c, err := openCapture(in)
+	if err != nil {
+		return nil, fmt.Errorf("%w; it must be a capture in pcap or pcapng format, as tcpdump -w and Wireshark write it", err)
+	}
+	if t := c.LinkType(); t != layers.LinkTypeEthernet {
+		return nil, fmt.Errorf("its frames are not Ethernet's but %v's; capture on one interface: tcpdump -i eth0, not -i any", t)
+	}
+	return func() ([]byte, bool, error) { return next(c) }, nil
+}
+
+// sectionHeader is how pcapng begins, in either byte order (section 4.1 of its
+// specification).
+const sectionHeader = 0x0a0d0d0a
+
+func openCapture(in *bufio.Reader) (c capture, err error) {
+	defer recovered(&err)
+	magic, err := in.Peek(4)
+	if err != nil {
+		return nil, cutOff(err)
+	}
+	if binary.BigEndian.Uint32(magic) == sectionHeader {
+		c, err = pcapgo.NewNgReader(&blocks{in: in}, pcapgo.NgReaderOptions{ErrorOnMismatchingLinkType: true})
+	} else {
+		c, err = pcapgo.NewReader(in)
+	}
+	return c, cutOff(err)
+}
+
+// next gives a capture's next frame.
+func next(c capture) (data []byte, cut bool, err error) {
+	defer recovered(&err)
+	data, info, err := c.ReadPacketData()
+	if err != io.EOF || len(data) > 0 { // behind a packet's header is no place to end
+		err = cutOff(err)
+	}
+	return data, info.CaptureLength < info.Length, err
+}
+
+// cutOff names an end where none should be.
+func cutOff(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("the file is cut off")
+	}
+	return err
+}
+
+// recovered makes an error of a panic: pcapgo trusts some lengths of a file.
+func recovered(err *error) {
+	if what := recover(); what != nil {
+		*err = fmt.Errorf("the file is damaged: %v", what)
+	}
+}
+
+// blocks passes pcapng on and knows where its blocks begin: only there may the
+// file end. pcapgo.NgReader takes any end for that of the capture.
+type blocks struct {
+	in    *bufio.Reader
+	order binary.ByteOrder
+	left  int // bytes of the block that are to come
+}
+
+// Read implements io.Reader.
+func (b *blocks) Read(p []byte) (int, error) {
+	if b.left == 0 {
+		if err := b.begin(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := b.in.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// begin looks at the next block's type, its length, and the byte order that a
+// section header names behind them.
+func (b *blocks) begin() error {
+	head, err := b.in.Peek(12) // the shortest there is
+	switch {
+	case len(head) == 0:
+		return err
+	case err != nil:
+		return io.ErrUnexpectedEOF
+	}
+	if binary.BigEndian.Uint32(head) == sectionHeader {
+		b.order = binary.LittleEndian
+		if binary.BigEndian.Uint32(head[8:]) == 0x1a2b3c4d {
+			b.order = binary.BigEndian
+		}
+	}
+	if b.left = int(b.order.Uint32(head[4:])); b.left < len(head) || b.left > 16<<20 {
+		return fmt.Errorf("the file is damaged: a block of %d bytes", b.left)
+	}
+	return nil
+}
