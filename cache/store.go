@@ -34,6 +34,15 @@ func (c *Cache[K, V]) PutAt(gen uint64, k K, v V) bool {
 	return true
 }
 
+// PurgedSince reports whether k may have been purged after the given generation:
+// what was read then may be what the purge was about.
+func (c *Cache[K, V]) PurgedSince(gen uint64, k K) bool {
+	s, stripe := c.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return c.outdated(s, stripe, gen)
+}
+
 // putAbsent takes a value away too: what the source no longer has is not to
 // be answered from memory.
 func (c *Cache[K, V]) putAbsent(gen uint64, k K) {

@@ -101,6 +101,9 @@ func TestPutAt(t *testing.T) {
 		cache := newCache(t, config(&source{}))
 		gen := cache.Generation()
 		c.purge(cache)
+		if purged := cache.PurgedSince(gen, 1); purged != (c.want == Missing) || cache.PurgedSince(cache.Generation(), 1) {
+			t.Errorf("%s: purged since is %v", name, purged)
+		}
 		if ok := cache.PutAt(gen, 1, 1); ok != (c.want == Fresh) {
 			t.Errorf("%s: stored is %v", name, ok)
 		}

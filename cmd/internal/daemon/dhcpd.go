@@ -56,10 +56,27 @@ func (h hosts) Lookup(mac clusto.MAC, now int64) (*dhcp.Prepared, dhcp.State) {
 	return p, dhcp.State(state)
 }
 
-// Fetch implements dhcp.Hosts.
-func (h hosts) Fetch(ctx context.Context, mac clusto.MAC) (*dhcp.Prepared, dhcp.State, error) {
-	p, state, err := h.Cache.Fetch(ctx, mac)
-	return p, dhcp.State(state), err
+// fetchTries is how often a host is fetched that changes while it is fetched.
+const fetchTries = 3
+
+// Fetch implements dhcp.Hosts. Among the frames that wait for a load may be one
+// that came after word of a change which the load knows nothing of: then the host
+// is fetched again. Where changes are faster than loads, what came last serves as
+// if it were old.
+func (h hosts) Fetch(ctx context.Context, mac clusto.MAC) (p *dhcp.Prepared, state dhcp.State, err error) {
+	for range fetchTries {
+		gen := h.Generation()
+		var found cache.State
+		p, found, err = h.Cache.Fetch(ctx, mac)
+		state = dhcp.State(found)
+		if err != nil || !h.PurgedSince(gen, mac) {
+			return p, state, err
+		}
+	}
+	if state == dhcp.Fresh {
+		state = dhcp.Stale
+	}
+	return p, state, nil
 }
 
 // links are the interfaces that are answered on, by name.

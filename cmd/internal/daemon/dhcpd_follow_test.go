@@ -1,9 +1,14 @@
 package daemon
 
 import (
+	"bytes"
+	"context"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/clusto/clusto-engine/clusto"
+	"github.com/clusto/clusto-engine/engine/dhcp"
 )
 
 // TestFetchedAgain: few hosts are fetched one by one, each once; many with all
@@ -25,5 +30,28 @@ func TestFetchedAgain(t *testing.T) {
 	}
 	if macs, all := f.take(); len(macs) != 0 || all {
 		t.Errorf("left: %d, all %v", len(macs), all)
+	}
+}
+
+// TestChangesFasterThanLoads: a host that changes during every load of it is
+// loaded a few times, and what came last is no ground for a NAK.
+func TestChangesFasterThanLoads(t *testing.T) {
+	var s *DHCPServer
+	loads := 0
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if r.URL.Path != "/v2/hosts/"+keptMAC(1).String() {
+			_, _ = w.Write([]byte(`{"api":2}`))
+			return
+		}
+		loads++
+		s.hosts.Expire(keptMAC(1))
+		_, _ = w.Write([]byte(`{"mac":"` + keptMAC(1).String() + `"}`))
+	}))
+	defer srv.Close()
+	s = bareKeeper(t, srv.URL, "", &bytes.Buffer{})
+	defer s.client.Close()
+	if p, state, err := s.hosts.Fetch(context.Background(), keptMAC(1)); p == nil || state != dhcp.Stale || err != nil || loads != fetchTries {
+		t.Errorf("%v, state %d, %v after %d loads", p, state, err, loads)
 	}
 }
