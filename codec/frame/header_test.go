@@ -4,15 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
-	"os"
 	"testing"
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
-	"github.com/google/gopacket/pcapgo"
+
+	"github.com/clusto/clusto-engine/codec/pcaptest"
 )
 
 // testHeader is that of a reply to a client on its own network.
@@ -157,28 +156,7 @@ func TestFinishZeroChecksum(t *testing.T) {
 
 // recorded gives the frames of a capture: udhcpc through its raw socket, and a
 // server that answered it by broadcast.
-func recorded(t *testing.T) (frames [][]byte) {
-	t.Helper()
-	f, err := os.Open("testdata/udhcpc.pcap")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	r, err := pcapgo.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		b, _, err := r.ReadPacketData()
-		if errors.Is(err, io.EOF) {
-			return frames
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		frames = append(frames, b)
-	}
-}
+func recorded(t *testing.T) [][]byte { return pcaptest.Frames(t, "testdata/udhcpc.pcap") }
 
 // What was sent once can be made again byte for byte, but for DF, which the
 // server had set.

@@ -2,15 +2,10 @@ package macnotify
 
 import (
 	"bytes"
-	"io"
-	"os"
 	"slices"
 	"testing"
 
-	"github.com/google/gopacket"
-	"github.com/google/gopacket/layers"
-	"github.com/google/gopacket/pcapgo"
-
+	"github.com/clusto/clusto-engine/codec/pcaptest"
 	"github.com/clusto/clusto-engine/codec/snmp"
 )
 
@@ -147,30 +142,7 @@ func TestKindOf(t *testing.T) {
 	}
 }
 
-// recorded gives the payloads of the captured datagrams.
-func recorded(tb testing.TB) (all [][]byte) {
-	tb.Helper()
-	f, err := os.Open("testdata/traps.pcap")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer f.Close()
-	r, err := pcapgo.NewReader(f)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	for {
-		data, _, err := r.ReadPacketData()
-		if err == io.EOF {
-			return all
-		} else if err != nil {
-			tb.Fatal(err)
-		}
-		if udp, ok := gopacket.NewPacket(data, r.LinkType(), gopacket.Default).Layer(layers.LayerTypeUDP).(*layers.UDP); ok {
-			all = append(all, udp.Payload)
-		}
-	}
-}
+func recorded(tb testing.TB) (payloads [][]byte) { return pcaptest.Traps(tb, "../snmp") }
 
 // TestRecorded counts what the captured traps, which the original misread in
 // part, hold.

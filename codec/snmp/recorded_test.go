@@ -1,42 +1,12 @@
 package snmp
 
 import (
-	"io"
-	"os"
 	"testing"
 
-	"github.com/google/gopacket"
-	"github.com/google/gopacket/layers"
-	"github.com/google/gopacket/pcapgo"
+	"github.com/clusto/clusto-engine/codec/pcaptest"
 )
 
-// recorded gives the datagrams of testdata/traps.pcap, in their order: what
-// net-snmp's tools and a raw socket sent to the original.
-func recorded(tb testing.TB) (payloads [][]byte) {
-	tb.Helper()
-	f, err := os.Open("testdata/traps.pcap")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer f.Close()
-	r, err := pcapgo.NewReader(f)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	for {
-		data, _, err := r.ReadPacketData()
-		if err == io.EOF {
-			return payloads
-		} else if err != nil {
-			tb.Fatal(err)
-		}
-		udp, ok := gopacket.NewPacket(data, r.LinkType(), gopacket.Default).Layer(layers.LayerTypeUDP).(*layers.UDP)
-		if !ok {
-			tb.Fatalf("datagram %d is no UDP", len(payloads))
-		}
-		payloads = append(payloads, udp.Payload)
-	}
-}
+func recorded(tb testing.TB) (payloads [][]byte) { return pcaptest.Traps(tb, ".") }
 
 // TestRecorded: what each kind of datagram in the capture is.
 func TestRecorded(t *testing.T) {
