@@ -2,12 +2,9 @@ package daemon
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/clusto/clusto-engine/engine"
@@ -18,43 +15,10 @@ import (
 // what happens later.
 func DHCPMain(args []string) int {
 	var cfg DHCP
-	err := ParseFlags(Program{
+	return serve(Program{
 		Name: "clusto-dhcpd", Section: "dhcp",
 		About: "Answers DHCP and BOOTP requests of the hosts that clusto knows.",
-	}, args, &cfg)
-	if err != nil {
-		return ExitCode("clusto-dhcpd", err)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	return ExitCode("clusto-dhcpd", ServeDHCP(ctx, &cfg, cfg.Logger(os.Stderr)))
-}
-
-// ExitCode tells standard error what ended a program, in one line, and gives the
-// code that it ends with.
-func ExitCode(name string, err error) int {
-	code, line := lastWord(name, err)
-	if line != "" {
-		fmt.Fprintln(os.Stderr, line)
-	}
-	return code
-}
-
-// lastWord makes one line of an error: drivers and the kernel may use several.
-func lastWord(name string, err error) (code int, line string) {
-	exit := (*Exit)(nil)
-	switch {
-	case err == nil:
-		return 0, ""
-	case errors.As(err, &exit):
-		return exit.Code, exit.Line
-	case errors.Is(err, ErrConfig):
-		code = 2
-	default:
-		code = 1
-	}
-	return code, name + ": " + strings.Join(strings.Fields(err.Error()), " ")
+	}, args, &cfg, func(ctx context.Context) error { return ServeDHCP(ctx, &cfg, cfg.Logger(os.Stderr)) })
 }
 
 // ServeDHCP answers DHCP until ctx is over. SIGHUP marks the cache stale. An

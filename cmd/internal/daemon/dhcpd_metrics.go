@@ -99,16 +99,7 @@ func (s *DHCPServer) notReady() []string {
 // writeMetrics writes what there is to count, each family with its type.
 func (s *DHCPServer) writeMetrics(w io.Writer) {
 	m := figures{metrics.NewSet(), "clusto_dhcpd_"}
-	t := s.stats.Totals()
-	for v := engine.None + 1; v < engine.Verdicts; v++ {
-		if v != engine.Parked { // not how a frame ends
-			m.counter(fmt.Sprintf("frames_total{verdict=%q}", v), t.Verdicts[v])
-		}
-	}
-	m.counter("parked_total", t.Verdicts[engine.Parked])
-	m.counter("received_total", t.Received)
-	m.counter("sent_total", t.Sent)
-	m.counter("tx_dropped_total", t.TxDropped)
+	m.countFrames(s.stats, engine.Parked)
 	m.counter("dropped_options_total", s.server.DroppedOptions.Load())
 	m.counter("lost_warnings_total", s.server.LostEvents.Load())
 	m.gauge("waiting_frames", float64(s.lot.Stats().Waiting))
@@ -140,6 +131,21 @@ func (f figures) counter(name string, n uint64) {
 
 func (f figures) gauge(name string, v float64) {
 	f.set.GetOrCreateGauge(f.name+name, func() float64 { return v })
+}
+
+// countFrames writes what became of frames. waits is the verdict of those that
+// have another one to come.
+func (f figures) countFrames(s *engine.Stats, waits engine.Verdict) {
+	t := s.Totals()
+	for v := engine.None + 1; v < engine.Verdicts; v++ {
+		if v != waits {
+			f.counter(fmt.Sprintf("frames_total{verdict=%q}", v), t.Verdicts[v])
+		}
+	}
+	f.counter(waits.String()+"_total", t.Verdicts[waits])
+	f.counter("received_total", t.Received)
+	f.counter("sent_total", t.Sent)
+	f.counter("tx_dropped_total", t.TxDropped)
 }
 
 func (s *DHCPServer) countCache(m figures) {

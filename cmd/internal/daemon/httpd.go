@@ -28,17 +28,10 @@ const httpdGrace = 5 * time.Second
 // for what happens later.
 func HTTPDMain(args []string) int {
 	var cfg HTTPD
-	err := ParseFlags(Program{
+	return serve(Program{
 		Name: "clusto-httpd", Section: "http",
 		About: "Serves the inventory over HTTP: /v2, and every call of the original's API.",
-	}, args, &cfg)
-	if err != nil {
-		return ExitCode("clusto-httpd", err)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	return ExitCode("clusto-httpd", ServeHTTPD(ctx, cfg, cfg.Logger(os.Stderr), nil))
+	}, args, &cfg, func(ctx context.Context) error { return ServeHTTPD(ctx, cfg, cfg.Logger(os.Stderr), nil) })
 }
 
 // ServeHTTPD opens the database and serves it until ctx is over and the requests

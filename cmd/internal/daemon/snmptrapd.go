@@ -7,9 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"os/signal"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/clusto/clusto-engine/clusto/client"
@@ -25,17 +23,10 @@ import (
 // DHCPMain does. read reads captures; nil where they are not read.
 func SNMPMain(args []string, read ReadCapture) int {
 	var cfg SNMP
-	err := ParseFlags(Program{
+	return serve(Program{
 		Name: "clusto-snmptrapd", Section: "snmp",
 		About: "Makes servers in clusto of the MAC addresses that switches report by SNMP.",
-	}, args, &cfg)
-	if err != nil {
-		return ExitCode("clusto-snmptrapd", err)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	return ExitCode("clusto-snmptrapd", serveSNMP(ctx, &cfg, cfg.Logger(os.Stderr), read))
+	}, args, &cfg, func(ctx context.Context) error { return serveSNMP(ctx, &cfg, cfg.Logger(os.Stderr), read) })
 }
 
 // TrapServer is clusto-snmptrapd, put together: interfaces, traps, journal and

@@ -18,16 +18,7 @@ func (s *TrapServer) notReady() []string { return s.links.down() }
 // writeMetrics writes what there is to count, each family with its type.
 func (s *TrapServer) writeMetrics(w io.Writer) {
 	m := figures{metrics.NewSet(), "clusto_snmptrapd_"}
-	t := s.stats.Totals()
-	for v := engine.None + 1; v < engine.Verdicts; v++ {
-		if v != engine.Queued { // not how a frame ends
-			m.counter(fmt.Sprintf("frames_total{verdict=%q}", v), t.Verdicts[v])
-		}
-	}
-	m.counter("queued_total", t.Verdicts[engine.Queued])
-	m.counter("received_total", t.Received)
-	m.counter("sent_total", t.Sent)
-	m.counter("tx_dropped_total", t.TxDropped)
+	m.countFrames(s.stats, engine.Queued)
 	for op := range s.traps.Records {
 		m.counter(fmt.Sprintf("records_total{op=%q}", trap.Op(op)), s.traps.Records[op].Load())
 	}
