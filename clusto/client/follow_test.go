@@ -143,15 +143,22 @@ func TestFollowCutOff(t *testing.T) {
 			_, srv := dial(t, s)
 			cut := newCutter(t, srv.Listener.Addr().String())
 			h := follow(t, newClient(t, client.Config{URL: "http://" + cut.addr}))
-			h.until("live", func() bool { return h.live > 0 })
 			for i := range changes {
+				switch quarter := changes / 4; i % quarter {
+				case 0:
+					h.until("live", func() bool { return h.live > 0 && h.losses >= i/quarter })
+				case quarter / 2: // what follows takes another connection
+					cut.all()
+				}
 				op := clusto.Op{Op: "create", Name: fmt.Sprint("p", i), Driver: "pool"}
 				if err := s.Apply(t.Context(), []clusto.Op{op}); err != nil {
 					t.Fatal(err)
 				}
 			}
 			h.until("all", func() bool { return len(h.names) == changes })
-			if h.resets != 1 || h.losses < 1 && !raceDetector {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			if h.resets != 1 || h.losses < 4 {
 				t.Errorf("%d resets, %d losses", h.resets, h.losses)
 			}
 		})
@@ -162,6 +169,9 @@ func TestFollowCutOff(t *testing.T) {
 type cutter struct {
 	addr string
 	to   string
+
+	mu   sync.Mutex
+	open map[net.Conn]struct{}
 }
 
 func newCutter(t *testing.T, to string) *cutter {
@@ -170,7 +180,7 @@ func newCutter(t *testing.T, to string) *cutter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cutter{addr: l.Addr().String(), to: to}
+	c := &cutter{addr: l.Addr().String(), to: to, open: map[net.Conn]struct{}{}}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		rnd := rand.New(rand.NewPCG(5, 6))
@@ -187,8 +197,25 @@ func newCutter(t *testing.T, to string) *cutter {
 	return c
 }
 
+// all cuts off whoever is connected.
+func (c *cutter) all() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for in := range c.open {
+		in.Close()
+	}
+}
+
 func (c *cutter) pass(in net.Conn, most int64) {
-	defer in.Close()
+	c.mu.Lock()
+	c.open[in] = struct{}{}
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		delete(c.open, in)
+		c.mu.Unlock()
+		in.Close()
+	}()
 	out, err := net.Dial("tcp", c.to)
 	if err != nil {
 		return
