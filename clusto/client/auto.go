@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"mime"
 	"net/http"
 	"sync"
@@ -52,6 +53,8 @@ type Auto struct {
 
 	server  atomic.Int32
 	looked  atomic.Int64 // unix ns, the last time
+	newer   atomic.Int64 // answers of HTTP/1.1 to the original's calls
+	trusted atomic.Int64 // how many of them came before the last look; all, if the original is behind a proxy that speaks it
 	flight  singleflight.Group
 	ctx     context.Context
 	stop    context.CancelFunc
@@ -78,7 +81,10 @@ func NewAuto(cfg Config, found func(Server)) (*Auto, error) {
 	}
 	a := &Auto{Client: c, legacy: l, found: found, switched: make(chan struct{})}
 	a.ctx, a.stop = context.WithCancel(context.Background())
-	l.newer = func() { a.lookAfter(lookNewer) }
+	l.newer = func() {
+		a.newer.Add(1)
+		a.lookAfter(lookNewer)
+	}
 	return a, nil
 }
 
@@ -139,8 +145,12 @@ func (a *Auto) walk(ctx context.Context, f func(*clusto.Host) error) (int, error
 		case <-ctx.Done():
 		}
 	}()
-	return a.legacy.walk(ctx, func(h *clusto.Host) error { a.heard(nil); return f(h) }, a.stillOriginal)
+	return a.legacy.walk(ctx, func(h *clusto.Host) error { a.heard(nil); return f(h) }, a.stillOriginal, a.suspect)
 }
+
+// suspect reports whether there were answers since the last look that the
+// original does not give.
+func (a *Auto) suspect() bool { return a.newer.Load() > a.trusted.Load() }
 
 // Ready asks whether there is a clusto-httpd of either kind.
 func (a *Auto) Ready(ctx context.Context) error {
@@ -241,6 +251,7 @@ func (a *Auto) look() error {
 // ask finds out which server there is, or fails if that is not sure.
 func (a *Auto) ask(ctx context.Context) (Server, error) {
 	const path = "/v2/version"
+	newer := a.newer.Load()
 	ctx, cancel := context.WithTimeout(ctx, 2*a.cfg.Timeout)
 	defer cancel()
 	resp, err := a.do(ctx, http.MethodGet, path, nil)
@@ -266,6 +277,10 @@ func (a *Auto) ask(ctx context.Context) (Server, error) {
 		if err := a.legacy.Ready(ctx); err != nil {
 			return Unknown, fmt.Errorf("%s knows no /v2, and is not the original clusto-httpd either; check the API URL: %w", a.cfg.URL, err)
 		}
+		if resp.ProtoAtLeast(1, 1) { // a proxy's
+			newer = math.MaxInt64
+		}
+		a.trusted.Store(newer)
 		return Original, nil
 	}
 	return Unknown, fmt.Errorf("%s answers %s with %s, as no clusto-httpd does; check the API URL: %w", a.cfg.URL, path, resp.Status, clusto.ErrUnavailable)

@@ -7,6 +7,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -244,13 +247,38 @@ func TestReplacedOnTheWalk(t *testing.T) {
 		}
 		return nil
 	})
-	if !errors.Is(err, clusto.ErrUnavailable) || n > 20 { // of 27
+	if !errors.Is(err, clusto.ErrUnavailable) || n > 2 { // of 27
 		t.Errorf("%d hosts, %v", n, err)
 	}
 	if is := <-found; is != client.V2 {
 		t.Errorf("found %d", is)
 	}
 	works(t, a)
+}
+
+// TestWalkBehindAProxy: who puts a proxy before the original, which speaks
+// HTTP/1.1, does not have every host looked at with suspicion.
+func TestWalkBehindAProxy(t *testing.T) {
+	behind, p := newPlace(t), newPlace(t)
+	old := behind.original(originalStore(t))
+	u, err := url.Parse(behind.url())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.handler(httputil.NewSingleHostReverseProxy(u))
+	a, _ := newAuto(t, p.url())
+	if n, err := a.Hosts(t.Context(), func(*clusto.Host) error { return nil }); err != nil || n != 27 {
+		t.Errorf("%d hosts, %v", n, err)
+	}
+	looks := 0
+	for _, c := range old.Calls() {
+		if strings.Contains(c.Call, "/v2/version") {
+			looks++
+		}
+	}
+	if looks > 9 { // for 27 hosts
+		t.Errorf("looked %d times", looks)
+	}
 }
 
 // TestAutoThatIsClosed or left by its caller says nothing of the host.

@@ -22,11 +22,12 @@ const (
 // needed; but a server that is gone is waited for, for Config.Patience, and
 // then is an error that wraps clusto.ErrUnavailable.
 func (l *Legacy) Hosts(ctx context.Context, f func(*clusto.Host) error) (n int, err error) {
-	return l.walk(ctx, f, l.Ready)
+	return l.walk(ctx, f, l.Ready, func() bool { return false })
 }
 
-// walk is Hosts; ready tells whether the server is there.
-func (l *Legacy) walk(ctx context.Context, f func(*clusto.Host) error, ready func(context.Context) error) (n int, err error) {
+// walk is Hosts; ready tells whether the server is there. It is also asked after
+// answers that are suspect, which count only if it is.
+func (l *Legacy) walk(ctx context.Context, f func(*clusto.Host) error, ready func(context.Context) error, suspect func() bool) (n int, err error) {
 	var paths []string
 	err = l.patiently(ctx, func() (err error) {
 		paths, err = l.matching(ctx, l.c.cfg.LongTimeout, []match{{Key: keyNIC, Subkey: subMAC}, {Key: keyNIC, Subkey: subIPMI}})
@@ -35,7 +36,7 @@ func (l *Legacy) walk(ctx context.Context, f func(*clusto.Host) error, ready fun
 	if err != nil {
 		return 0, err
 	}
-	w := &walk{l: l, f: f, ready: ready, seen: make(map[clusto.MAC]bool, len(paths))}
+	w := &walk{l: l, f: f, ready: ready, suspect: suspect, seen: make(map[clusto.MAC]bool, len(paths))}
 	for _, p := range paths {
 		if err := w.entity(ctx, p); err != nil {
 			return w.n, err
@@ -55,11 +56,12 @@ func (l *Legacy) patiently(ctx context.Context, fn func() error) error {
 
 // walk is one call of Hosts.
 type walk struct {
-	l     *Legacy
-	f     func(*clusto.Host) error
-	ready func(context.Context) error
-	n     int
-	seen  map[clusto.MAC]bool
+	l       *Legacy
+	f       func(*clusto.Host) error
+	ready   func(context.Context) error
+	suspect func() bool
+	n       int
+	seen    map[clusto.MAC]bool
 }
 
 // entity reads an entity, and resolves its MACs.
@@ -106,11 +108,16 @@ func (w *walk) persist(ctx context.Context, read func() error) error {
 	var lost time.Time
 	for pause := retryLeast; ; pause = min(2*pause, retryMost) {
 		err := w.l.patiently(ctx, read)
-		if err == nil || errors.Is(err, clusto.ErrNotFound) {
+		answered := err == nil || errors.Is(err, clusto.ErrNotFound)
+		if answered && !w.suspect() {
 			return nil
 		}
-		if ctx.Err() == nil && w.ready(ctx) == nil {
+		gone := w.gone(ctx)
+		if gone == nil {
 			return nil
+		}
+		if answered {
+			err = gone
 		}
 		if lost.IsZero() {
 			lost = time.Now()
@@ -123,4 +130,12 @@ func (w *walk) persist(ctx context.Context, read func() error) error {
 		case <-time.After(pause):
 		}
 	}
+}
+
+// gone says why the server cannot be asked; nil if it is there.
+func (w *walk) gone(ctx context.Context) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return fmt.Errorf("%w: %w", cause, clusto.ErrUnavailable)
+	}
+	return w.ready(ctx)
 }
