@@ -1,5 +1,10 @@
 package clusto
 
+import (
+	"strconv"
+	"strings"
+)
+
 // Driver is what clusto knows of a driver. A database may have entities of
 // drivers beside those in Drivers.
 type Driver struct {
@@ -79,6 +84,24 @@ func PortsOf(driver, kind string) (listed, all int, known bool) {
 		return listed, Outlets, known
 	}
 	return listed, listed, known
+}
+
+// PortNumber reads a port's number, or a power tower's name of an outlet, in small
+// letters or capitals, as operations and the attribute otherportnum have it. name
+// is the usual spelling. They are 0 and "" for what is neither. Whether the driver
+// has so many ports is for PortsOf to say.
+func PortNumber(driver, kind, text string) (n int, name string) {
+	if driver == PowerTower && kind == OutletType {
+		name = strings.ToLower(strings.TrimPrefix(text, "."))
+		if n := Outlet(name); n != 0 {
+			return n, name
+		}
+	}
+	long, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || long < 0 {
+		return 0, ""
+	}
+	return int(long), strconv.FormatInt(long, 10)
 }
 
 // Outlet gives the number of a power tower's port by its name: they count aa1 to

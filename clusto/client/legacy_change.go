@@ -193,11 +193,19 @@ func (c *steps) connect(ctx context.Context, op *clusto.Op, name string) error {
 }
 
 func (c *steps) side(ctx context.Context, kind string, here *clusto.Object, num string, there *clusto.Object, toNum string) error {
-	n := portNumber(num)
+	n, err := portNumber(here, kind, num)
+	if err != nil {
+		return err
+	}
+	to, err := portNumber(there, kind, toNum)
+	if err != nil {
+		return err
+	}
+	same := func(text string) bool { other, err := portNumber(there, kind, text); return err == nil && other == to }
 	for _, p := range here.Ports {
 		switch {
 		case p.Type != kind || p.Num != n:
-		case p.To == there.Path() && p.ToNum != "" && portNumber(p.ToNum) == portNumber(toNum):
+		case p.To == there.Path() && p.ToNum != "" && same(p.ToNum):
 			return nil
 		case p.To == there.Path() && p.ToNum == "": // begun
 		default:
@@ -217,14 +225,14 @@ func (c *steps) side(ctx context.Context, kind string, here *clusto.Object, num 
 	return nil
 }
 
-// portNumber is the number of a port; outlets of a power tower have names: aa1
-// is port 1, ab1 9, ba1 17 and bb1 25.
-func portNumber(num string) int {
-	n, err := strconv.Atoi(num)
-	if bank := strings.Index("aa ab ba bb", num[:min(2, len(num))]); err != nil && len(num) == 3 && bank >= 0 {
-		n = 8*bank/3 + int(num[2]-'0')
+// portNumber reads the port of an entity that an operation names, and refuses one
+// that its driver does not have.
+func portNumber(o *clusto.Object, kind, text string) (int, error) {
+	n, _ := clusto.PortNumber(o.Driver, kind, text)
+	if _, all, known := clusto.PortsOf(o.Driver, kind); n < 1 || known && n > all {
+		return 0, fmt.Errorf("connect port %s %q of %s: its driver %s has no such port: %w", kind, text, o.Path(), o.Driver, clusto.ErrInvalid)
 	}
-	return n
+	return n, nil
 }
 
 func portValue(num string) *clusto.Value {

@@ -481,10 +481,19 @@ func TestLegacyReads(t *testing.T) {
 		{{Op: "allocate", Name: "net", To: "s0001"}},
 		{{Op: "has", Name: "s0001", Key: "bootstrap", Value: &clusto.Value{Type: clusto.String, Str: mac(2).String()}}},
 		{{Op: "connect", Name: "s0001", Port: "nic-eth", Num: "1", To: "r0-sw1", ToNum: "2"}},
+		{{Op: "connect", Name: "s0001", Port: "pwr-nema-5", Num: "1", To: "r0-pwr1", ToNum: "aa9"}},
+		{{Op: "connect", Name: "s0001", Port: "nic-eth", Num: "2", To: "r0-sw1", ToNum: "aa1"}}, // no power tower
+		{{Op: "connect", Name: "s0001", Port: "nic-eth", Num: "2", To: "r0-sw1", ToNum: "49"}},
+		{{Op: "connect", Name: "s0001", Port: "nic-eth", Num: "3", To: "r0-sw1", ToNum: "9"}},
 	} {
 		var op *clusto.OpError
 		if _, err := l.Change(t.Context(), ops); !errors.As(err, &op) || op.Index != 0 {
 			t.Errorf("%v: %v", ops, err)
+		}
+	}
+	for _, a := range []string{"s0001", "r0-sw1", "r0-pwr1"} {
+		if o, err := s.store.Object(t.Context(), a); err != nil || len(o.Ports) == 0 || portTo(&o, "nic-eth", "2") != "" || portTo(&o, "nic-eth", "0") != "" {
+			t.Errorf("a connection that was refused is half there: %+v, %v", o.Ports, err)
 		}
 	}
 }

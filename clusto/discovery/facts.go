@@ -42,13 +42,9 @@ type portKey struct {
 	num        int
 }
 
-// toPort is the port that a cable leads to. The outlets of a power strip count
-// on: aa1 is port 1, ab1 9, ba1 17 and bb1 25.
+// toPort is the port that a cable leads to. Only a power tower's have names.
 func toPort(c rack.Connection) portKey {
-	n, err := strconv.Atoi(c.ToNum)
-	if bank := strings.Index("aa ab ba bb", c.ToNum[:min(2, len(c.ToNum))]); err != nil && len(c.ToNum) == 3 && bank >= 0 {
-		n = 8*bank/3 + int(c.ToNum[2]-'0')
-	}
+	n, _ := clusto.PortNumber(clusto.PowerTower, c.Port, c.ToNum)
 	return portKey{c.To, c.Port, n}
 }
 

@@ -76,12 +76,11 @@ func (l *Layout) answer(out []byte, e Event, rack string) (Placement, error) {
 
 // judge checks an answer and finds the network card that is on the event's port.
 func (l *Layout) judge(p *Placement, e Event, rack string) error {
-	d, ok := drivers[p.Driver]
-	if !ok || d.kind != "server" {
+	if d, ok := lookup(p.Driver); !ok || d.Type != "server" {
 		return fmt.Errorf("driver %.40q is none of a server; did you mean %s?", p.Driver, nearest(p.Driver, "server"))
 	}
-	if n := len(p.RUs); n != d.units || p.RUs[n-1]-p.RUs[0] != n-1 {
-		return fmt.Errorf("ru %v: %s takes %d, next to each other", p.RUs, p.Driver, d.units)
+	if n, want := len(p.RUs), unitsOf(p.Driver); n != want || p.RUs[n-1]-p.RUs[0] != n-1 {
+		return fmt.Errorf("ru %v: %s takes %d, next to each other", p.RUs, p.Driver, want)
 	}
 	own := map[slot]bool{}
 	for _, c := range p.Connections {

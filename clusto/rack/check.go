@@ -124,14 +124,14 @@ func (c *checker) cable(from string, cable Connection, who string) {
 		key, word = "console", "console port"
 	}
 	what := word + " " + cable.ToNum
-	if d := drivers[from]; !d.has(cable.Port, cable.Num) {
-		c.errorf(key, "%s: %s has no %s %s to plug into it; it has %s", what, from, cable.Port, cable.Num, d.all(cable.Port))
+	if !has(from, cable.Port, cable.Num) {
+		c.errorf(key, "%s: %s has no %s %s to plug into it; it has %s", what, from, cable.Port, cable.Num, all(from, cable.Port))
 		return
 	}
 	if to := c.devices[cable.To]; to == nil {
 		what += " of " + cable.To
-	} else if d := drivers[to.driver]; !d.has(cable.Port, cable.ToNum) {
-		c.errorf(key, "there is no %s; %s has %s", what, to.driver, d.all(cable.Port))
+	} else if !has(to.driver, cable.Port, cable.ToNum) {
+		c.errorf(key, "there is no %s; %s has %s", what, to.driver, all(to.driver, cable.Port))
 		return
 	}
 	c.claim(key, slot{cable.To, cable.Port, cable.ToNum}, what, who)

@@ -194,10 +194,11 @@ func TestForm(t *testing.T) {
 		{"limits", `{"name": "x", "minu": 0, "maxu": 400, "devices": {` + sw + `}, "servers": [{"ports": 1, "ru": 2}]}`, []string{
 			`x.json:1: layout x: units 0 to 400: want minu from 1 on, and maxu of 100 at most`,
 		}},
-		{"drivers", `{"name": "x", "driver": "penguinserver3u", "devices": {"switch": {"suffix": "s", "driver": "opengearcm4148", "ru": 1}},` + "\n" + `"servers": [{"ports": 1, "ru": 2, "driver": "cisco4948"}, {"ports": 1, "ru": 2}]}`, []string{
+		{"drivers", `{"name": "x", "driver": "penguinserver3u", "devices": {"switch": {"suffix": "s", "driver": "opengearcm4148", "ru": 1}},` + "\n" + `"servers": [{"ports": 1, "ru": 2, "driver": "cisco4948"}, {"ports": 1, "ru": 2}, {"ports": 2, "ru": 3, "driver": "basicvirtualserver"}]}`, []string{
 			`x.json:1: layout x: driver "penguinserver3u": layouts know no such driver; did you mean penguinserver2u?`,
 			`x.json:1: layout x: switch: driver opengearcm4148 makes a consoleserver, not a networkswitch; did you mean cisco4948?`,
 			`x.json:2: layout x: driver cisco4948 makes a networkswitch, not a server; did you mean basicserver?`,
+			`x.json:2: layout x: driver "basicvirtualserver": layouts know no such driver; did you mean basicserver?`,
 		}},
 		{"devices", devices(`"switch": 1`, `"console": {"driver": "opengearcm4148", "ru": "5", "console": 3}`, `"power": {"suffix": "a"}`), []string{
 			`x.json:2: layout x: switch: want an object, {...}, got 1`,

@@ -117,7 +117,7 @@ func places(t *testing.T, l *Layout) {
 				found++
 			}
 		}
-		if found != 1 || len(p.RUs) != drivers[p.Driver].units {
+		if found != 1 || len(p.RUs) != unitsOf(p.Driver) {
 			t.Errorf("port %d: %+v", port, p)
 		}
 		for i, ru := range p.RUs {

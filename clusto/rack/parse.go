@@ -183,15 +183,15 @@ func (p *parser) list(what string, n *node) []*node {
 // after a problem.
 func (p *parser) driver(what string, n *node, kind string) string {
 	name := p.text(what, n)
-	d, ok := drivers[name]
+	d, ok := lookup(name)
 	switch {
 	case n.kind != '"':
 		return ""
 	case !ok:
 		p.errorf(n.line, "%s %.40q: layouts know no such driver; did you mean %s?", what, name, nearest(name, kind))
 		return ""
-	case d.kind != kind:
-		p.errorf(n.line, "%s %s makes a %s, not a %s; did you mean %s?", what, name, d.kind, kind, nearest(name, kind))
+	case d.Type != kind:
+		p.errorf(n.line, "%s %s makes a %s, not a %s; did you mean %s?", what, name, d.Type, kind, nearest(name, kind))
 		return ""
 	}
 	return name

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/clusto/clusto-engine/clusto"
 )
 
 // row is a row of servers, expanded but not yet dealt out.
@@ -46,8 +48,8 @@ func (p *parser) row(n *node, base string) {
 	if len(p.problems) > before || r.driver == "" {
 		return
 	}
-	if p.fits(&r, drivers[r.driver]); len(p.problems) == before {
-		p.deal(&r, drivers[r.driver].units)
+	if p.fits(&r); len(p.problems) == before {
+		p.deal(&r, unitsOf(r.driver))
 	}
 }
 
@@ -89,7 +91,7 @@ func (p *parser) numbers(what string, n *node) []int {
 }
 
 // fits checks that a row has as much of everything as it has servers.
-func (p *parser) fits(r *row, d driver) {
+func (p *parser) fits(r *row) {
 	n := len(r.ports[0])
 	count := func(key string, got int) {
 		if got != n {
@@ -105,12 +107,12 @@ func (p *parser) fits(r *row, d driver) {
 	if r.console != nil {
 		count("console", len(r.console))
 	}
-	if got := len(r.rus); got != n*d.units {
-		p.errorf(r.at.of("ru"), "ru: %d for %d servers, one for each port; %s takes %d", got, n, r.driver, d.units)
+	if got, units := len(r.rus), unitsOf(r.driver); got != n*units {
+		p.errorf(r.at.of("ru"), "ru: %d for %d servers, one for each port; %s takes %d", got, n, r.driver, units)
 	}
 	most := func(key, port string, got int) {
-		if got > d.ports[port] {
-			p.errorf(r.at.of(key), "%s: a list of %d; %s has %d ports of type %s", key, got, r.driver, d.ports[port], port)
+		if listed, _, _ := clusto.PortsOf(r.driver, port); got > listed {
+			p.errorf(r.at.of(key), "%s: a list of %d; %s has %d ports of type %s", key, got, r.driver, listed, port)
 		}
 	}
 	most("ports", nic, len(r.ports))

@@ -162,7 +162,6 @@ func TestInfrastructureIsTheOriginals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tower := drivers["powertowerxm"].outlets
 	var got []string
 	for _, op := range layouts["201001"].Infrastructure("sv2-r01") {
 		row := func(words ...string) { got = append(got, strings.Join(words, " ")) }
@@ -180,8 +179,8 @@ func TestInfrastructureIsTheOriginals(t *testing.T) {
 			}
 		case "connect":
 			row("connect", op.Name, op.Port, op.Num, op.To, op.ToNum)
-			if i := slices.Index(tower, op.ToNum); i >= 0 {
-				op.ToNum = fmt.Sprint(i + 1) // the other end is stored by number
+			if n := clusto.Outlet(op.ToNum); n != 0 {
+				op.ToNum = fmt.Sprint(n) // the other end is stored by number
 			}
 			row("connect", op.To, op.Port, op.ToNum, op.Name, op.Num)
 		}

@@ -88,28 +88,3 @@ func everything(t *testing.T, s *store.Store) (facts []string) {
 	}
 	return facts
 }
-
-// TestDriversAreTheStores compares what both know of drivers.
-func TestDriversAreTheStores(t *testing.T) {
-	s, err := store.Open(t.Context(), ":memory:", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	for name, d := range drivers {
-		for _, port := range []string{nic, power, console} {
-			want := d.ports[port]
-			if port == power && d.outlets != nil {
-				want = len(d.outlets)
-			}
-			if _, all := s.PortRange(name, port); all != want {
-				t.Errorf("%s has %d ports of type %s there, %d here", name, all, port, want)
-			}
-		}
-		for i, outlet := range d.outlets {
-			if n := s.PortNumber(name, power, outlet); n != i+1 {
-				t.Errorf("outlet %s of %s is port %d there, %d here", outlet, name, n, i+1)
-			}
-		}
-	}
-}

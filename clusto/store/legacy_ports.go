@@ -19,6 +19,6 @@ func (s *Store) PortRange(driver, kind string) (listed, all int) {
 // PortNumber reads the number of a port, or the name of an outlet. It gives 0
 // for what is neither.
 func (s *Store) PortNumber(driver, kind, text string) int {
-	n, _ := portNumber(driver, kind, text)
-	return int(n)
+	n, _ := clusto.PortNumber(driver, kind, text)
+	return n
 }

@@ -29,22 +29,6 @@ type port struct {
 func (p *port) key() string    { return "port-" + p.kind }
 func (p *port) String() string { return fmt.Sprintf("%s %s of %s", p.kind, p.text, pathOf(p.of)) }
 
-// portNumber reads a port's number or name, as operations and the attribute
-// otherportnum have it. It gives 0 for what is neither.
-func portNumber(driver, kind, text string) (n int64, name string) {
-	if driver == clusto.PowerTower && kind == clusto.OutletType {
-		name = strings.ToLower(strings.TrimPrefix(text, "."))
-		if n := clusto.Outlet(name); n != 0 {
-			return int64(n), name
-		}
-	}
-	n, err := strconv.ParseInt(text, 10, 32)
-	if err != nil || n < 0 {
-		return 0, ""
-	}
-	return n, strconv.FormatInt(n, 10)
-}
-
 // portOf reads the port that an operation names. Entities whose driver clusto
 // does not have may have any port.
 func (c *change) portOf(ctx context.Context, name, kind, num string) (p port, err error) {
@@ -55,7 +39,8 @@ func (c *change) portOf(ctx context.Context, name, kind, num string) (p port, er
 	if kind == "" || !keyPattern.MatchString(p.key()) || len(p.key()) > 256 {
 		return p, fmt.Errorf("port of %s: type %q is none like nic-eth: %w", pathOf(p.of), kind, clusto.ErrInvalid)
 	}
-	p.num, p.text = portNumber(p.of.Driver, kind, num)
+	n, text := clusto.PortNumber(p.of.Driver, kind, num)
+	p.num, p.text = int64(n), text
 	_, all, known := clusto.PortsOf(p.of.Driver, kind)
 	most := int64(all)
 	switch {
@@ -131,7 +116,8 @@ func (c *change) peersOf(ctx context.Context, p *port) ([]peer, error) {
 	}
 	for i := range out {
 		if of := out[i].of; of != nil {
-			out[i].num, _ = portNumber(of.Driver, p.kind, other)
+			n, _ := clusto.PortNumber(of.Driver, p.kind, other)
+			out[i].num = int64(n)
 		}
 	}
 	return out, nil

@@ -185,18 +185,3 @@ func TestConnectMendsHalfConnections(t *testing.T) {
 		does(t, s, []clusto.Op{connect("a", "nic-eth", "1", "sw", "1")}, "+a port-nic-eth otherportnum 1 int 1")
 	})
 }
-
-// TestOutletNames counts as the power tower does.
-func TestOutletNames(t *testing.T) {
-	for name, want := range map[string]int64{
-		"aa1": 1, "aa8": 8, "ab1": 9, "ba1": 17, "bb8": 32, ".bb1": 25, "AB8": 16, "5": 5, "32": 32,
-		"": 0, "a": 0, "aa": 0, "aa9": 0, "aa0": 0, "a a1": 0, "ca1": 0, " a1": 0, "aa10": 0, "-1": 0, "1.5": 0, "4294967297": 0,
-	} {
-		if got, _ := portNumber(clusto.PowerTower, clusto.OutletType, name); got != want {
-			t.Errorf("%q: got %d, want %d", name, got, want)
-		}
-	}
-	if got, _ := portNumber("basicpowerstrip", clusto.OutletType, "aa1"); got != 0 {
-		t.Errorf("aa1 of another driver: %d", got)
-	}
-}
