@@ -4,9 +4,11 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/clusto/clusto-engine/codec/dhcp4"
 	"github.com/clusto/clusto-engine/engine"
@@ -104,4 +106,34 @@ func TestLoadOfBeforeAChange(t *testing.T) {
 			l.check(l.parse(got), tc.typ, tc.want)
 		})
 	}
+}
+
+// TestNetworkThatAppearsWhileTheInventoryFails: word of it came, but it could not
+// be read, and was not for a minute: who asked in it got another's address.
+func TestNetworkThatAppearsWhileTheInventoryFails(t *testing.T) {
+	l := newLab(t)
+	l.api.feed = true
+	second := newLabPort(t, l, "srv1", "cli1", netip.MustParsePrefix("10.66.0.1/24"))
+	l.start("--interface", "srv1", "--workers", "2", "--cache-ttl", "1h")
+	l.following()
+	l.probe = second
+	discover := storm.Message{Type: dhcp4.Discover}
+	l.check(l.ask(client(1), discover), dhcp4.Offer, "10.9.0.51") // 10.66.0.0/24 is nobody's, so all of it is
+	vain := make(chan struct{}, 100)
+	mend := l.api.with(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusInternalServerError)
+		if r.URL.Path == "/v2/networks" {
+			vain <- struct{}{}
+		}
+	})
+	l.apply(`networks: {new: {cidr: 10.66.0.0/24}}`)
+	<-vain
+	mend()
+	l.within(10*time.Second, "the network is known", func() bool {
+		f := l.frame(client(1), discover)
+		match, err := storm.ReplyTo(f)
+		must(t, err)
+		_, _ = second.Exchange(t.Context(), f, match, 100*time.Millisecond)
+		return l.verdicts(engine.NoAddress) > 0
+	})
 }

@@ -67,24 +67,29 @@ func (s *DHCPServer) prefetch(ctx context.Context) {
 	case <-ctx.Done():
 	}
 	s.fill.again()
+	var retry <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.fill.wanted:
 			s.prefetchAll(ctx)
+			continue
 		case <-s.fill.ranges:
-			s.networksAgain(ctx)
+		case <-retry:
 		case <-tick.C:
-			s.networksAgain(ctx)
 		}
+		retry = s.networksAgain(ctx)
 	}
 }
 
-func (s *DHCPServer) networksAgain(ctx context.Context) {
+// networksAgain reads the networks. If it fails it says when to try again.
+func (s *DHCPServer) networksAgain(ctx context.Context) (retry <-chan time.Time) {
 	if err := s.loadNetworks(ctx); err != nil {
 		s.log.Debug("the networks could not be read again", "error", err)
+		return time.After(retryLeast)
 	}
+	return nil
 }
 
 // prefetchAll tries until it works; what the log says of the inventory's state
