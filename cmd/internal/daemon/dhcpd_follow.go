@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -153,17 +154,21 @@ func (s *DHCPServer) refetch(ctx context.Context) {
 	}
 }
 
-// fetchThese reports whether the inventory knew an answer for each.
+// fetchThese reports whether the inventory knew an answer for each. With the first
+// that it does not it ends: an inventory that hangs would take 4 s for each.
 func (s *DHCPServer) fetchThese(ctx context.Context, macs []clusto.MAC) bool {
-	var g errgroup.Group
+	g, all := errgroup.WithContext(ctx)
 	g.SetLimit(refetchLoads)
 	for _, mac := range macs {
+		if all.Err() != nil {
+			break
+		}
 		g.Go(func() error {
-			_, _, err := s.hosts.Cache.Fetch(ctx, mac)
+			_, _, err := s.hosts.Cache.Fetch(all, mac)
 			return err
 		})
 	}
-	err := g.Wait()
+	err := cmp.Or(g.Wait(), ctx.Err())
 	if err != nil && ctx.Err() == nil {
 		s.log.Debug("hosts that changed could not be fetched; all hosts are fetched again", "hosts", len(macs), "error", err)
 	}

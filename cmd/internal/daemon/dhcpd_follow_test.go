@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 
 	"github.com/clusto/clusto-engine/clusto"
@@ -53,5 +54,31 @@ func TestChangesFasterThanLoads(t *testing.T) {
 	defer s.client.Close()
 	if p, state, err := s.hosts.Fetch(context.Background(), keptMAC(1)); p == nil || state != dhcp.Stale || err != nil || loads != fetchTries {
 		t.Errorf("%v, state %d, %v after %d loads", p, state, err, loads)
+	}
+}
+
+// TestHostsAreFetchedAgainUntilOneFails: two thousand hosts changed, and the
+// inventory fails. It was asked for each, and one that hung kept the changes of
+// half an hour from being fetched.
+func TestHostsAreFetchedAgainUntilOneFails(t *testing.T) {
+	var loads atomic.Int64
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v2/version" {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte(`{"api":2}`))
+			return
+		}
+		loads.Add(1)
+		w.WriteHeader(http.StatusInternalServerError)
+	}))
+	defer srv.Close()
+	s := bareKeeper(t, srv.URL, "", &bytes.Buffer{})
+	defer s.client.Close()
+	macs := make([]clusto.MAC, refetchMost)
+	for i := range macs {
+		macs[i] = keptMAC(i)
+	}
+	if s.fetchThese(context.Background(), macs) || loads.Load() > 3*refetchLoads {
+		t.Errorf("%d loads of an inventory that fails", loads.Load())
 	}
 }
