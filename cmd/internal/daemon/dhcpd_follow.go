@@ -66,6 +66,12 @@ func (f *feed) want(macs ...clusto.MAC) {
 	}
 }
 
+func (f *feed) wantsAll() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.all
+}
+
 // take gives what is wanted, and forgets it.
 func (f *feed) take() (macs []clusto.MAC, all bool) {
 	f.mu.Lock()
@@ -155,12 +161,13 @@ func (s *DHCPServer) refetch(ctx context.Context) {
 }
 
 // fetchThese reports whether the inventory knew an answer for each. With the first
-// that it does not it ends: an inventory that hangs would take 4 s for each.
+// that it does not it ends: an inventory that hangs would take 4 s for each. It
+// ends too when all hosts are to be fetched.
 func (s *DHCPServer) fetchThese(ctx context.Context, macs []clusto.MAC) bool {
 	g, all := errgroup.WithContext(ctx)
 	g.SetLimit(refetchLoads)
 	for _, mac := range macs {
-		if all.Err() != nil {
+		if all.Err() != nil || s.feed.wantsAll() {
 			break
 		}
 		g.Go(func() error {

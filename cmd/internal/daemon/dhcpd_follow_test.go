@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"sync/atomic"
 	"testing"
 
@@ -57,28 +58,57 @@ func TestChangesFasterThanLoads(t *testing.T) {
 	}
 }
 
-// TestHostsAreFetchedAgainUntilOneFails: two thousand hosts changed, and the
-// inventory fails. It was asked for each, and one that hung kept the changes of
-// half an hour from being fetched.
-func TestHostsAreFetchedAgainUntilOneFails(t *testing.T) {
-	var loads atomic.Int64
+// refetched has a server fetch as many hosts one by one as it ever does, from an
+// inventory that answers for each as it is told to.
+func refetched(t *testing.T, answer func(s *DHCPServer, w http.ResponseWriter, r *http.Request)) (ok bool, loads int64) {
+	t.Helper()
+	var s *DHCPServer
+	var asked atomic.Int64
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
 		if r.URL.Path == "/v2/version" {
-			w.Header().Set("Content-Type", "application/json")
 			_, _ = w.Write([]byte(`{"api":2}`))
 			return
 		}
-		loads.Add(1)
-		w.WriteHeader(http.StatusInternalServerError)
+		asked.Add(1)
+		answer(s, w, r)
 	}))
 	defer srv.Close()
-	s := bareKeeper(t, srv.URL, "", &bytes.Buffer{})
+	s = bareKeeper(t, srv.URL, "", &bytes.Buffer{})
+	s.feed.init()
 	defer s.client.Close()
-	macs := make([]clusto.MAC, refetchMost)
+	ok = s.fetchThese(context.Background(), manyMACs(refetchMost))
+	return ok, asked.Load()
+}
+
+func manyMACs(n int) []clusto.MAC {
+	macs := make([]clusto.MAC, n)
 	for i := range macs {
 		macs[i] = keptMAC(i)
 	}
-	if s.fetchThese(context.Background(), macs) || loads.Load() > 3*refetchLoads {
-		t.Errorf("%d loads of an inventory that fails", loads.Load())
+	return macs
+}
+
+// TestHostsAreFetchedAgainUntilOneFails: two thousand hosts changed, and the
+// inventory fails. It was asked for each, and one that hung kept the changes of
+// a quarter of an hour from being fetched.
+func TestHostsAreFetchedAgainUntilOneFails(t *testing.T) {
+	ok, loads := refetched(t, func(_ *DHCPServer, w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusInternalServerError)
+	})
+	if ok || loads > 3*refetchLoads {
+		t.Errorf("%v, %d loads of an inventory that fails", ok, loads)
+	}
+}
+
+// TestHostsAreFetchedAgainUntilAllAre: word of a change of very many comes in
+// pieces. The first was fetched host by host, and the rest waited for its end.
+func TestHostsAreFetchedAgainUntilAllAre(t *testing.T) {
+	ok, loads := refetched(t, func(s *DHCPServer, w http.ResponseWriter, r *http.Request) {
+		s.feed.want(manyMACs(refetchMost + 1)...)
+		_, _ = w.Write([]byte(`{"mac":"` + path.Base(r.URL.Path) + `"}`))
+	})
+	if !ok || loads > 3*refetchLoads {
+		t.Errorf("%v, %d loads though all hosts are to be fetched", ok, loads)
 	}
 }
