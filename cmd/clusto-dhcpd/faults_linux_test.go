@@ -287,9 +287,17 @@ func TestRestartBetweenOfferAndAck(t *testing.T) {
 }
 
 // TestStorm: a thousand hosts at once, with nothing prefetched for some of them.
-func TestStorm(t *testing.T) {
+func TestStorm(t *testing.T) { stormOfMisses(t, false) }
+
+// TestStormWithFeed: the same, where they have to be heard of first, though they
+// were unknown for an hour to come.
+func TestStormWithFeed(t *testing.T) { stormOfMisses(t, true) }
+
+func stormOfMisses(t *testing.T, feed bool) {
 	l := newLab(t)
+	l.api.feed = feed
 	const n = 1000
+	loads := uint64(0) // before the storm
 	var yaml strings.Builder
 	yaml.WriteString("networks: {big: {cidr: 10.20.0.0/16, gateway: 10.20.255.254}}\nservers:\n")
 	clients := make([]storm.Client, n)
@@ -298,8 +306,17 @@ func TestStorm(t *testing.T) {
 		fmt.Fprintf(&yaml, "  x%d: {in: boot, mac: %q, ip: 10.20.%d.%d}\n", i, clusto.MAC(clients[i].MAC), 1+i>>8, i&255)
 	}
 	must(t, here.AddAddr("srv0", netip.MustParsePrefix("10.20.255.253/16")))
-	l.start("--negative-ttl", "10ms")
-	l.apply(yaml.String()) // after the prefetch: every host is a miss
+	if feed {
+		l.start("--negative-ttl", "1h")
+		l.following()
+		l.silent(l.frame(&clients[0], storm.Message{Type: dhcp4.Discover}), engine.UnknownHost)
+		loads = 1
+		l.changed(yaml.String())
+		l.until("word of all", func() bool { return l.metric("clusto_dhcpd_feed_purged_total") >= n })
+	} else {
+		l.start("--negative-ttl", "10ms")
+		l.apply(yaml.String()) // after the prefetch: every host is a miss
+	}
 	g, err := afpacket.Open(afpacket.Config{Interface: "cli0", Ports: []uint16{68}, OtherHosts: true, In: l.peer.Do})
 	must(t, err)
 	defer g.Close()
@@ -313,8 +330,8 @@ func TestStorm(t *testing.T) {
 			t.Errorf("client %d has %v, want %v", i, clients[i].Addr, want)
 		}
 	}
-	if loads := l.metric("clusto_dhcpd_cache_loads_total"); loads != n {
-		t.Errorf("%d loads for %d hosts", loads, n)
+	if got := l.metric("clusto_dhcpd_cache_loads_total"); got != loads+n {
+		t.Errorf("%d loads for %d hosts", got-loads, n)
 	}
 }
 

@@ -110,9 +110,19 @@ func (h *hall) resident() int {
 // inventory fails in every way. All that is known is answered and nothing is
 // refused; a new machine is answered within two seconds of the inventory's return.
 // It waited behind ten thousand known ones that had been answered already.
-func TestInventoryFailsDuringAStorm(t *testing.T) {
+func TestInventoryFailsDuringAStorm(t *testing.T) { stormOfFaults(t, false) }
+
+// TestInventoryFailsDuringAStormWithFeed: the same, while word of changes comes
+// through where the server is there at all: nothing ages but while it is killed.
+func TestInventoryFailsDuringAStormWithFeed(t *testing.T) { stormOfFaults(t, true) }
+
+func stormOfFaults(t *testing.T, feed bool) {
 	h := newHall(t, scaled(10_000))
+	h.api.feed = feed
 	h.start("--cache-ttl", "1ms", "--negative-ttl", "1ms")
+	if feed {
+		h.following()
+	}
 	huge, err := json.Marshal(map[string]any{"mac": "02:00:00:00:00:01", "attrs": strings.Repeat("x", 10<<20)})
 	must(t, err)
 	say := func(status int, kind, body string) http.HandlerFunc {
