@@ -350,16 +350,21 @@ func TestProblemsAreHeldBack(t *testing.T) {
 	}
 }
 
-func TestNoAllocs(t *testing.T) {
-	if raceOn {
-		t.Skip("the race detector allocates")
-	}
-	b := newServer(func(c *Config) {
+// endless has room for all that comes, and tells nobody.
+func endless() *bench {
+	return newServer(func(c *Config) {
 		c.Journal = discard{}
 		c.Report = nil
 		c.Now = time.Now
 		c.Events, c.Replies = 1<<16, 16<<20
 	})
+}
+
+func TestNoAllocs(t *testing.T) {
+	if raceOn {
+		t.Skip("the race detector allocates")
+	}
+	b := endless()
 	h := b.Handler()
 	dst := make([]byte, 0, engine.FrameSize)
 	for name, p := range map[string]*engine.Packet{
@@ -388,12 +393,7 @@ type drop struct{}
 func (drop) SendOn(*engine.Link, []byte) error { return nil }
 
 func BenchmarkHandle(b *testing.B) {
-	s := newServer(func(c *Config) {
-		c.Journal = discard{}
-		c.Report = nil
-		c.Now = time.Now
-		c.Events, c.Replies = 1<<16, 16<<20
-	})
+	s := endless()
 	h := s.Handler()
 	dst := make([]byte, 0, engine.FrameSize)
 	p := datagram(trap(records(1)))
