@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/clusto/clusto-engine/engine/labtest"
 )
 
 const hall = 10_000 // hosts
@@ -80,7 +82,7 @@ func BenchmarkPrefetch(b *testing.B) {
 			s, db := site(b, dir, n)
 			plug(b, s)
 			pid, stop := daemons(b, dir, none)
-			empty := resident(b, pid)
+			empty := labtest.Resident(b, pid)
 			stop()
 			var took, bytes float64
 			b.ResetTimer()
@@ -90,7 +92,7 @@ func BenchmarkPrefetch(b *testing.B) {
 					b.Fatalf("%v hosts at hand, want %d", got, n)
 				}
 				took += metric(b, "clusto_dhcpd_prefetch_seconds")
-				bytes += resident(b, pid) - empty
+				bytes += float64(labtest.Resident(b, pid) - empty)
 				stop()
 			}
 			b.ReportMetric(took/float64(b.N), "prefetch-s")

@@ -1,17 +1,13 @@
 package bench
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -20,6 +16,7 @@ import (
 	"github.com/clusto/clusto-engine/codec/dhcp4"
 	"github.com/clusto/clusto-engine/engine"
 	"github.com/clusto/clusto-engine/engine/afpacket"
+	"github.com/clusto/clusto-engine/engine/labtest"
 	"github.com/clusto/clusto-engine/engine/netlab"
 	"github.com/clusto/clusto-engine/engine/storm"
 )
@@ -48,9 +45,7 @@ var here *netlab.Net
 
 func must(b testing.TB, err error) {
 	b.Helper()
-	if err != nil {
-		b.Fatal(err)
-	}
+	labtest.Must(b, err)
 }
 
 // programs builds what ships, once for a benchmark.
@@ -68,7 +63,7 @@ func programs(b *testing.B) (dir string) {
 // run starts a program and ends it with the benchmark, or by stop before.
 func run(b *testing.B, cmd *exec.Cmd) (pid int, stop func()) {
 	b.Helper()
-	var log bytes.Buffer
+	var log labtest.Log
 	cmd.Stderr = &log
 	must(b, here.Start(cmd))
 	stopped := false
@@ -89,41 +84,21 @@ func run(b *testing.B, cmd *exec.Cmd) (pid int, stop func()) {
 // await waits for a program's /readyz.
 func await(b *testing.B, addr string) {
 	b.Helper()
-	late := time.After(patience)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if resp, err := http.Get("http://" + addr + "/readyz"); err == nil {
-			_ = resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return
-			}
-		}
-		select {
-		case <-late:
-			b.Fatalf("%s does not get ready in %v", addr, patience)
-		case <-tick.C:
-		}
-	}
+	labtest.Until(b, patience, addr+" ready", func() bool {
+		status, _ := labtest.Get("http://"+addr+"/readyz", patience)
+		return status == http.StatusOK
+	}, nil)
 }
 
 // metric reads one of clusto-dhcpd's metrics.
 func metric(b *testing.B, name string) float64 {
 	b.Helper()
-	resp, err := http.Get("http://" + metricsAddr + "/metrics")
-	must(b, err)
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	must(b, err)
-	for line := range strings.Lines(string(text)) {
-		if val, ok := strings.CutPrefix(line, name+" "); ok {
-			n, err := strconv.ParseFloat(strings.TrimSpace(val), 64)
-			must(b, err)
-			return n
-		}
+	_, body := labtest.Get("http://"+metricsAddr+"/metrics", patience)
+	n, ok := labtest.Metrics(body, "")[name]
+	if !ok {
+		b.Fatalf("there is no metric %s", name)
 	}
-	b.Fatalf("there is no metric %s", name)
-	return 0
+	return n
 }
 
 // cable is srv0 here and cli0 with the clients, who have the frames of a hall.
@@ -212,20 +187,4 @@ func daemons(b *testing.B, dir, db string, flags ...string) (pid int, stop func(
 		stopDHCP()
 		stopHTTP()
 	}
-}
-
-// resident gives a process's memory in bytes.
-func resident(b *testing.B, pid int) float64 {
-	b.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	must(b, err)
-	for line := range strings.Lines(string(text)) {
-		if f := strings.Fields(line); len(f) == 3 && f[0] == "VmRSS:" {
-			kb, err := strconv.ParseFloat(f[1], 64)
-			must(b, err)
-			return kb * 1024
-		}
-	}
-	b.Fatal("/proc does not tell a process's memory")
-	return 0
 }

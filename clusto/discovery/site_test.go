@@ -1,7 +1,6 @@
 package discovery
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"log/slog"
@@ -17,6 +16,7 @@ import (
 	"github.com/clusto/clusto-engine/clusto/rack"
 	"github.com/clusto/clusto-engine/clusto/store"
 	"github.com/clusto/clusto-engine/clusto/store/pgtest"
+	"github.com/clusto/clusto-engine/engine/labtest"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -136,22 +136,7 @@ type lab struct {
 	log   *syncBuffer
 }
 
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
+type syncBuffer = labtest.Log
 
 func layouts(t testing.TB) rack.Layouts {
 	t.Helper()

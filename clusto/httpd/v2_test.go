@@ -12,11 +12,11 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/clusto/clusto-engine/clusto"
 	"github.com/clusto/clusto-engine/clusto/httpd"
+	"github.com/clusto/clusto-engine/engine/labtest"
 )
 
 const jsonType = "application/json"
@@ -190,23 +190,7 @@ func TestPanicIsOne500(t *testing.T) {
 	}
 }
 
-// syncBuffer is a log that a server writes and a test reads.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
+type syncBuffer = labtest.Log
 
 // TestStreamThatNobodyReads has clients that leave in the middle of a stream:
 // each handler ends.

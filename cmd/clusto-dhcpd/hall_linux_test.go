@@ -8,8 +8,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +16,7 @@ import (
 	"github.com/clusto/clusto-engine/codec/dhcp4"
 	"github.com/clusto/clusto-engine/engine"
 	"github.com/clusto/clusto-engine/engine/afpacket"
+	"github.com/clusto/clusto-engine/engine/labtest"
 	"github.com/clusto/clusto-engine/engine/storm"
 )
 
@@ -93,17 +92,7 @@ func (h *hall) allBound(what string) storm.Result {
 // resident is the daemon's memory in MB.
 func (h *hall) resident() int {
 	h.t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.daemon.Process.Pid))
-	must(h.t, err)
-	for line := range strings.Lines(string(text)) {
-		if f := strings.Fields(line); len(f) == 3 && f[0] == "VmRSS:" {
-			kb, err := strconv.Atoi(f[1])
-			must(h.t, err)
-			return kb / 1024
-		}
-	}
-	h.t.Fatal("/proc does not tell the daemon's memory")
-	return 0
+	return labtest.Resident(h.t, h.daemon.Process.Pid) >> 20
 }
 
 // TestInventoryFailsDuringAStorm: ten thousand machines power on while the

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,12 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"os/exec"
-	"strconv"
-	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -26,17 +21,13 @@ import (
 	"github.com/clusto/clusto-engine/codec/frame"
 	"github.com/clusto/clusto-engine/engine"
 	"github.com/clusto/clusto-engine/engine/afpacket"
+	"github.com/clusto/clusto-engine/engine/labtest"
 	"github.com/clusto/clusto-engine/engine/netlab"
 	"github.com/clusto/clusto-engine/engine/storm"
 )
 
-// runAs tells the copy of the test program that it is the daemon itself.
-const runAs = "CLUSTO_TEST_DAEMON"
-
 func TestMain(m *testing.M) {
-	if os.Getenv(runAs) != "" {
-		main()
-	}
+	labtest.Main(main)
 	netlab.Main(m.Run)
 }
 
@@ -85,7 +76,7 @@ type lab struct {
 	api    *front
 	group  *afpacket.Group // on cli0
 	probe  *storm.Probe
-	daemon *exec.Cmd
+	daemon *labtest.Daemon
 	log    *journal
 	xid    uint32
 	fence  *storm.Client // whose request is answered for sure
@@ -153,63 +144,21 @@ func (l *lab) start(flags ...string) {
 func (l *lab) launch(flags ...string) {
 	l.t.Helper()
 	args := append([]string{"--interface", "srv0", "--api-url", "http://" + apiAddr, "--metrics", metricsAddr, "--cache-file", l.db + ".hosts"}, flags...)
-	cmd := program(args...)
-	cmd.Stderr = l.log
-	must(l.t, cmd.Start())
-	l.daemon = cmd
-	l.t.Cleanup(func() {
-		l.stop()
-		if l.t.Failed() {
-			l.t.Logf("clusto-dhcpd says:\n%s", l.log)
-		}
-	})
-}
-
-func program(args ...string) *exec.Cmd {
-	cmd := exec.Command("/proc/self/exe", args...)
-	cmd.Env = append(os.Environ(), runAs+"=1", "GORACE=atexit_sleep_ms=0") // else a second each
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	return cmd
+	l.daemon = labtest.Start(l.t, "clusto-dhcpd", l.log, args...)
 }
 
 // stop ends the daemon with SIGTERM, which it must take well.
-func (l *lab) stop() {
-	if l.daemon == nil {
-		return
-	}
-	cmd := l.daemon
-	l.daemon = nil
-	_ = cmd.Process.Signal(syscall.SIGTERM)
-	if err := cmd.Wait(); err != nil {
-		l.t.Errorf("clusto-dhcpd after SIGTERM: %v", err)
-	}
-}
+func (l *lab) stop() { l.daemon.Stop() }
 
 // get reads from the daemon's metrics server; "" if it does not answer.
 func (l *lab) get(path string) string {
-	c := http.Client{Timeout: patience}
-	resp, err := c.Get("http://" + metricsAddr + path)
-	if err != nil {
-		return ""
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return ""
-	}
-	return string(b)
+	_, body := labtest.Get("http://"+metricsAddr+path, patience)
+	return body
 }
 
 // metric reads one metric; 0 if it is not there.
 func (l *lab) metric(name string) uint64 {
-	for line := range strings.Lines(l.get("/metrics")) {
-		if val, ok := strings.CutPrefix(line, name+" "); ok {
-			n, err := strconv.ParseFloat(strings.TrimSpace(val), 64)
-			must(l.t, err)
-			return uint64(n)
-		}
-	}
-	return 0
+	return uint64(labtest.Metrics(l.get("/metrics"), "")[name])
 }
 
 func (l *lab) verdicts(v engine.Verdict) uint64 {
@@ -223,16 +172,7 @@ func (l *lab) until(what string, ok func() bool) {
 
 func (l *lab) within(bound time.Duration, what string, ok func() bool) {
 	l.t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	late := time.After(bound)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-late:
-			l.t.Fatalf("%s: not in %v\n%s", what, bound, l.log)
-		}
-	}
+	labtest.Until(l.t, bound, what, ok, func() any { return l.log })
 }
 
 // front is the inventory's HTTP server with a switch for what can go wrong.
@@ -289,29 +229,11 @@ func (f *front) up() {
 // down closes the port and all connections, as a crash does.
 func (f *front) down() { _ = f.srv.Close() }
 
-// journal keeps what the daemon logs.
-type journal struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (j *journal) Write(b []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.b.Write(b)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.b.String()
-}
+type journal = labtest.Log
 
 func must(t testing.TB, err error) {
 	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+	labtest.Must(t, err)
 }
 
 func mac(last byte) [6]byte { return [6]byte{2, 0, 0, 0, 0, last} }
@@ -397,7 +319,7 @@ func (l *lab) silent(f []byte, want engine.Verdict) {
 // exit runs the daemon where it must refuse to start.
 func exit(t *testing.T, args ...string) (code int, out string) {
 	t.Helper()
-	b, err := program(args...).CombinedOutput()
+	b, err := labtest.Program(args...).CombinedOutput()
 	ee := (*exec.ExitError)(nil)
 	if err != nil && !errors.As(err, &ee) {
 		t.Fatal(err)

@@ -5,14 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
-	"strconv"
-	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -21,16 +16,12 @@ import (
 	"github.com/clusto/clusto-engine/clusto/store/pgtest"
 	"github.com/clusto/clusto-engine/engine"
 	"github.com/clusto/clusto-engine/engine/journal"
+	"github.com/clusto/clusto-engine/engine/labtest"
 	"github.com/clusto/clusto-engine/engine/netlab"
 )
 
-// runAs tells the copy of the test program that it is the daemon itself.
-const runAs = "CLUSTO_TEST_DAEMON"
-
 func TestMain(m *testing.M) {
-	if os.Getenv(runAs) != "" {
-		main()
-	}
+	labtest.Main(main)
 	netlab.Main(func() int {
 		pgtest.Main(m) // ends the program
 		return 0
@@ -55,8 +46,8 @@ type lab struct {
 	dir     string
 	api     *front
 	peer    *netlab.Net
-	daemon  *exec.Cmd
-	log     *logged
+	daemon  *labtest.Daemon
+	log     *labtest.Log
 	metrics string // HOST:PORT
 	port    string // the daemon's interface
 	far     string // its other end
@@ -71,7 +62,7 @@ func newLab(t testing.TB, racks int) *lab {
 
 func newLabOn(t testing.TB, s *site) *lab {
 	t.Helper()
-	l := &lab{TB: t, site: s, dir: t.TempDir(), log: &logged{}, metrics: "127.0.0.1:9968", port: "srv0", far: "cli0"}
+	l := &lab{TB: t, site: s, dir: t.TempDir(), log: &labtest.Log{}, metrics: "127.0.0.1:9968", port: "srv0", far: "cli0"}
 	l.api = newFront(t, s.store)
 	l.plug(serverIP)
 	return l
@@ -81,7 +72,7 @@ func newLabOn(t testing.TB, s *site) *lab {
 // to the same switches.
 func (l *lab) beside() *lab {
 	l.Helper()
-	b := &lab{TB: l.TB, site: l.site, dir: l.TempDir(), log: &logged{}, api: l.api, metrics: "127.0.0.1:9969", port: "srv1", far: "cli1"}
+	b := &lab{TB: l.TB, site: l.site, dir: l.TempDir(), log: &labtest.Log{}, api: l.api, metrics: "127.0.0.1:9969", port: "srv1", far: "cli1"}
 	b.plug("10.43.0.5")
 	return b
 }
@@ -123,71 +114,26 @@ func (l *lab) launch(flags ...string) {
 	args := append([]string{
 		"--interface", l.port, "--api-url", "http://" + apiAddr, "--metrics", l.metrics, "--journal", l.journalFile(), "--hold-down", "0s",
 	}, flags...)
-	cmd := program(args...)
-	cmd.Stderr = l.log
-	must(l, cmd.Start())
-	l.daemon = cmd
-	l.Cleanup(func() {
-		l.stop()
-		if l.Failed() {
-			l.Logf("clusto-snmptrapd says:\n%s", l.log.tail())
-		}
-	})
-}
-
-func program(args ...string) *exec.Cmd {
-	cmd := exec.Command("/proc/self/exe", args...)
-	cmd.Env = append(os.Environ(), runAs+"=1", "GORACE=atexit_sleep_ms=0") // else a second each
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	return cmd
+	l.daemon = labtest.Start(l, "clusto-snmptrapd", l.log, args...)
 }
 
 // stop ends the daemon with SIGTERM, which it must take well.
-func (l *lab) stop() {
-	if l.daemon == nil {
-		return
-	}
-	cmd := l.daemon
-	l.daemon = nil
-	_ = cmd.Process.Signal(syscall.SIGTERM)
-	if err := cmd.Wait(); err != nil {
-		l.Errorf("clusto-snmptrapd after SIGTERM: %v", err)
-	}
-}
+func (l *lab) stop() { l.daemon.Stop() }
 
 // kill ends the daemon as a power cut does, but for what the disk holds.
-func (l *lab) kill() {
-	cmd := l.daemon
-	l.daemon = nil
-	_ = cmd.Process.Kill()
-	_ = cmd.Wait()
-}
+func (l *lab) kill() { l.daemon.Kill() }
 
 // get reads from the daemon's metrics server; "" if it does not answer.
 func (l *lab) get(path string) string {
-	c := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := c.Get("http://" + l.metrics + path)
-	if err != nil {
-		return ""
-	}
-	defer resp.Body.Close()
-	var b bytes.Buffer
-	if _, err := b.ReadFrom(resp.Body); err != nil {
-		return ""
-	}
-	return b.String()
+	_, body := labtest.Get("http://"+l.metrics+path, patience)
+	return body
 }
 
 // figures reads all metrics, without the program's name in front.
 func (l *lab) figures() map[string]uint64 {
 	out := map[string]uint64{}
-	for line := range strings.Lines(l.get("/metrics")) {
-		name, val, ok := strings.Cut(strings.TrimSpace(line), " ")
-		if name, ours := strings.CutPrefix(name, "clusto_snmptrapd_"); ok && ours {
-			if n, err := strconv.ParseFloat(val, 64); err == nil {
-				out[name] = uint64(n)
-			}
-		}
+	for name, n := range labtest.Metrics(l.get("/metrics"), "clusto_snmptrapd_") {
+		out[name] = uint64(n)
 	}
 	return out
 }
@@ -225,22 +171,13 @@ func (l *lab) until(what string, ok func() bool) {
 
 func (l *lab) within(bound time.Duration, what string, ok func() bool) {
 	l.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	late := time.After(bound)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-late:
-			l.Fatalf("%s: not in %v\n%v", what, bound, l.figures())
-		}
-	}
+	labtest.Until(l, bound, what, ok, func() any { return l.figures() })
 }
 
 // says waits for a line in the log that has all the words.
 func (l *lab) says(words ...string) {
 	l.Helper()
-	l.until(fmt.Sprintf("a line with %q", words), func() bool { return l.log.lines(words...) > 0 })
+	l.until(fmt.Sprintf("a line with %q", words), func() bool { return l.log.Lines(words...) > 0 })
 }
 
 // events reads the daemon's journal beside it.
@@ -274,62 +211,12 @@ func (l *lab) letters() []journal.Dead {
 // resident is the daemon's memory in MB.
 func (l *lab) resident() int {
 	l.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", l.daemon.Process.Pid))
-	must(l, err)
-	for line := range strings.Lines(string(text)) {
-		if f := strings.Fields(line); len(f) == 3 && f[0] == "VmRSS:" {
-			kb, err := strconv.Atoi(f[1])
-			must(l, err)
-			return kb / 1024
-		}
-	}
-	l.Fatal("/proc does not tell the daemon's memory")
-	return 0
-}
-
-// logged keeps what the daemon logs.
-type logged struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (j *logged) Write(b []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.b.Write(b)
-}
-
-func (j *logged) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.b.String()
-}
-
-// tail is the end of it, as much as helps.
-func (j *logged) tail() string {
-	s := j.String()
-	return s[max(0, len(s)-16<<10):]
-}
-
-// lines counts the lines that have all the words.
-func (j *logged) lines(words ...string) (n int) {
-	for line := range strings.Lines(j.String()) {
-		has := true
-		for _, w := range words {
-			has = has && strings.Contains(line, w)
-		}
-		if has {
-			n++
-		}
-	}
-	return n
+	return labtest.Resident(l, l.daemon.Process.Pid) >> 20
 }
 
 func must(t testing.TB, err error) {
 	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+	labtest.Must(t, err)
 }
 
 // run runs a program on the switches' side.

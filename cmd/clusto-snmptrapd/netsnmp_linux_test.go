@@ -67,7 +67,7 @@ func (l *lab) snmp(rack int, program, version, community string, history []byte,
 func (l *lab) inform(rack int, history []byte) {
 	l.Helper()
 	if out, code := l.snmp(rack, "snmpinform", "2c", "public", history); code != 0 {
-		l.Fatalf("snmpinform: %s\n%s", out, l.log.tail())
+		l.Fatalf("snmpinform: %s\n%s", out, l.log.Tail())
 	}
 }
 
@@ -216,8 +216,8 @@ func TestServersAppear(t *testing.T) {
 				l.Errorf("%s has %v, want %v", name, h.Addresses[0].IP, want)
 			}
 		}
-		if l.log.lines(`"INFO"`, `"discovered"`, "/server/s0003", `"switch":"10.42.1.1"`, `"port":17`, `"vlan":42`, testMAC(2).String()) != 1 {
-			l.Errorf("the log does not say what was made:\n%s", l.log.tail())
+		if l.log.Lines(`"INFO"`, `"discovered"`, "/server/s0003", `"switch":"10.42.1.1"`, `"port":17`, `"vlan":42`, testMAC(2).String()) != 1 {
+			l.Errorf("the log does not say what was made:\n%s", l.log.Tail())
 		}
 		f := l.figures()
 		if f[verdict(engine.Journaled)] != 4 || f[verdict(engine.Acknowledged)] != 2 || f["records_total{op=\"learnt\"}"] != 6 {

@@ -35,7 +35,7 @@ func TestInventoryIsAway(t *testing.T) {
 	c.may(1, 1)
 	wait()
 	c.idle(time.Minute)
-	if down, up := c.log.lines("the inventory fails"), c.log.lines(`"INFO"`, "the inventory answers again"); down != 1 || up != 1 {
+	if down, up := c.log.Lines("the inventory fails"), c.log.Lines(`"INFO"`, "the inventory answers again"); down != 1 || up != 1 {
 		t.Errorf("%d lines say that it fails, %d that it is back", down, up)
 	}
 	if c.figures()["inventory_retries_total"] == 0 {

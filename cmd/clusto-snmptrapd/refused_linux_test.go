@@ -29,7 +29,7 @@ func TestWrongCommunity(t *testing.T) {
 		must(t, err)
 	}
 	l.count(verdict(engine.WrongCommunity), 301)
-	if n := l.log.lines("community is not configured"); n > 100 {
+	if n := l.log.Lines("community is not configured"); n > 100 {
 		t.Errorf("%d lines for 301 datagrams", n)
 	}
 	if f := l.figures(); f["sent_total"] != 0 || f["records_total{op=\"learnt\"}"] != 0 {
@@ -124,7 +124,7 @@ func TestWhatMakesNoServer(t *testing.T) {
 			continue // nobody is to blame: no word
 		}
 		l.says(`"WARN"`, c.says, fmt.Sprintf(`"switch":%q`, switchIP(c.rack)), fmt.Sprintf(`"port":%d`, c.port), `"vlan":7`, c.mac.String(), fmt.Sprintf(`"outcome":%q`, c.is))
-		if n := l.log.lines("not discovered"); n != i+1 {
+		if n := l.log.Lines("not discovered"); n != i+1 {
 			t.Errorf("%d lines after %d events", n, i+1)
 		}
 	}
@@ -153,7 +153,7 @@ func TestWarningsAreFew(t *testing.T) {
 	}
 	l.count(outcome(discovery.Unmapped), n)
 	l.count(outcome(discovery.Off), n)
-	if lines := l.log.lines("not discovered"); lines > n {
+	if lines := l.log.Lines("not discovered"); lines > n {
 		t.Errorf("%d lines for %d events", lines, 2*n)
 	}
 }

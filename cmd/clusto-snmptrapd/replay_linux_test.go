@@ -13,6 +13,7 @@ import (
 	"github.com/google/gopacket/pcapgo"
 
 	"github.com/clusto/clusto-engine/clusto"
+	"github.com/clusto/clusto-engine/engine/labtest"
 )
 
 // recording is what a switch and others sent to the original.
@@ -52,7 +53,7 @@ func newReplayLab(t testing.TB) *lab {
 func (l *lab) replay(file string) (out, errs string, code int) {
 	l.Helper()
 	var stdout, stderr bytes.Buffer
-	cmd := program("--replay", file, "--api-url", "http://"+apiAddr, "--journal", l.journalFile(), "--hold-down", "0s", "--log-level", "error")
+	cmd := labtest.Program("--replay", file, "--api-url", "http://"+apiAddr, "--journal", l.journalFile(), "--hold-down", "0s", "--log-level", "error")
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	_ = cmd.Run() // the code tells
 	for line := range strings.Lines(stdout.String()) {

@@ -7,12 +7,12 @@ import (
 	"net"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/vishvananda/netlink"
 
 	"github.com/clusto/clusto-engine/engine"
+	"github.com/clusto/clusto-engine/engine/labtest"
 	"github.com/clusto/clusto-engine/engine/netlab"
 	"github.com/clusto/clusto-engine/engine/storm"
 )
@@ -20,22 +20,9 @@ import (
 var nilNet *netlab.Net // the process's own namespace
 
 // journal keeps what was logged.
-type journal struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
+type journal struct{ labtest.Log }
 
-func (j *journal) Write(b []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(b)
-}
-
-func (j *journal) count(s string) int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return strings.Count(j.text.String(), s)
-}
+func (j *journal) count(s string) int { return strings.Count(j.String(), s) }
 
 // reaches proves that frames come through, however often the client has to try.
 func reaches(t *testing.T, l *lab, srv *Group) {

@@ -14,6 +14,7 @@ import (
 	"github.com/clusto/clusto-engine/codec/dhcp4"
 	"github.com/clusto/clusto-engine/codec/frame"
 	"github.com/clusto/clusto-engine/engine"
+	"github.com/clusto/clusto-engine/engine/labtest"
 	"github.com/clusto/clusto-engine/engine/netlab"
 	"github.com/clusto/clusto-engine/engine/storm"
 )
@@ -135,16 +136,7 @@ func receive(t testing.TB, c engine.Conn, n int) (got []engine.Packet) {
 // until waits for a condition that the kernel or another goroutine brings about.
 func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	late := time.After(patience)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-late:
-			t.Fatalf("%s: not in %v", what, patience)
-		}
-	}
+	labtest.Until(t, patience, what, ok, nil)
 }
 
 // parse reads a frame that must be in order.

@@ -1,0 +1,123 @@
+package labtest
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// asProgram tells the copy of a test program that it is the program itself.
+const asProgram = "CLUSTO_TEST_PROGRAM"
+
+// Main is the first word of a TestMain: it has a copy that Program started be
+// the program. main does not return.
+func Main(main func()) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
+}
+
+// Program is the program whose package is tested, out of the test program
+// itself. It does not outlive the test program, however that ends.
+func Program(args ...string) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe", args...)
+	cmd.Env = append(os.Environ(), asProgram+"=1", "GORACE=atexit_sleep_ms=0") // else a second each
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd
+}
+
+// Daemon is a run of a program that goes on until it is told to stop.
+type Daemon struct {
+	*exec.Cmd
+	t    testing.TB
+	name string
+}
+
+// Start runs Program with its standard error in log, and stops it with the test.
+func Start(t testing.TB, name string, log *Log, args ...string) *Daemon {
+	t.Helper()
+	d := &Daemon{Program(args...), t, name}
+	d.Stderr = log
+	Must(t, d.Cmd.Start())
+	t.Cleanup(func() {
+		d.Stop()
+		if t.Failed() {
+			log.tell(t, name)
+		}
+	})
+	return d
+}
+
+// Stop ends the program with SIGTERM, which it must take well. What has ended
+// is left alone.
+func (d *Daemon) Stop() {
+	if d == nil || d.ProcessState != nil {
+		return
+	}
+	_ = d.Process.Signal(syscall.SIGTERM)
+	if err := d.Wait(); err != nil {
+		d.t.Errorf("%s after SIGTERM: %v", d.name, err)
+	}
+}
+
+// Kill ends the program as a power cut does, but for what the disk holds.
+func (d *Daemon) Kill() {
+	_ = d.Process.Kill()
+	_ = d.Wait()
+}
+
+// Get reads from a program's HTTP server; status is 0 and body empty if it does
+// not answer within bound.
+func Get(url string, bound time.Duration) (status int, body string) {
+	c := http.Client{Timeout: bound, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := c.Get(url)
+	if err != nil {
+		return 0, ""
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, ""
+	}
+	return resp.StatusCode, string(b)
+}
+
+// Metrics takes metrics in Prometheus' text format apart. Where prefix is not
+// empty, only those with it count, by the rest of their names.
+func Metrics(text, prefix string) map[string]float64 {
+	out := map[string]float64{}
+	for line := range strings.Lines(text) {
+		line, ours := strings.CutPrefix(strings.TrimSpace(line), prefix)
+		at := strings.LastIndexByte(line, ' ') // labels may have some
+		if !ours || at < 0 || line[0] == '#' {
+			continue
+		}
+		if n, err := strconv.ParseFloat(line[at+1:], 64); err == nil {
+			out[line[:at]] = n
+		}
+	}
+	return out
+}
+
+// Resident gives a process's memory in bytes.
+func Resident(t testing.TB, pid int) int {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	Must(t, err)
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == "VmRSS:" {
+			kb, err := strconv.Atoi(f[1])
+			Must(t, err)
+			return kb << 10
+		}
+	}
+	t.Fatal("/proc does not tell a process's memory")
+	return 0
+}
