@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusto/clusto-engine/clusto"
 	"github.com/clusto/clusto-engine/clusto/client/original"
 	"github.com/clusto/clusto-engine/clusto/discovery"
 )
@@ -63,18 +64,7 @@ func TestKilledBehindTheOriginal(t *testing.T) {
 		kills = 3
 	}
 	for i := range kills {
-		at, hit := 1+rng.Int64N(70), make(chan struct{})
-		var n atomic.Int64
-		l.api.fail(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-			now := n.Add(1)
-			if now == at {
-				close(hit)
-			}
-			if now >= at && i%2 == 0 { // the call is not made
-				panic(http.ErrAbortHandler)
-			}
-			next.ServeHTTP(w, r)
-		})
+		hit := l.dieAt(1+rng.Int64N(70), i%2 == 0)
 		l.start()
 		l.inform(0, learnt(testMAC(2*i), uint16(i+1)))
 		l.inform(0, learnt(testMAC(2*i+1), uint16(ports-i)))
@@ -86,32 +76,61 @@ func TestKilledBehindTheOriginal(t *testing.T) {
 	l.idle(patience)
 	var made []string
 	for i := range kills {
-		for k, port := range []int{i + 1, ports - i} {
-			sw := l.object(l, "r00-sw1")
-			name := connected(&sw, "nic-eth", port)
-			name = name[:max(0, len(name)-2)]
-			l.complete(name, 0, port, testMAC(2*i+k))
-			made = append(made, name)
-		}
+		made = append(made, l.madeOn(i+1, testMAC(2*i)), l.madeOn(ports-i, testMAC(2*i+1)))
 	}
 	slices.Sort(made)
 	if once := slices.Compact(slices.Clone(made)); len(once) != 2*kills {
 		t.Errorf("%v", made)
 	}
+	l.bare(made, kills)
+	if dead := l.letters(); len(dead) > 0 {
+		t.Errorf("%+v", dead)
+	}
+}
+
+// dieAt tells of the at-th call of the inventory. Where before is set, that one
+// and all behind it are not made.
+func (l *lab) dieAt(at int64, before bool) (hit chan struct{}) {
+	hit = make(chan struct{})
+	var n atomic.Int64
+	l.api.fail(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		now := n.Add(1)
+		if now == at {
+			close(hit)
+		}
+		if now >= at && before {
+			panic(http.ErrAbortHandler)
+		}
+		next.ServeHTTP(w, r)
+	})
+	return hit
+}
+
+// madeOn checks the server on a port of the first rack's switch, and names it.
+func (l *lab) madeOn(port int, mac clusto.MAC) (name string) {
+	l.Helper()
+	sw := l.object(l, "r00-sw1")
+	name = connected(&sw, "nic-eth", port)
+	name = name[:max(0, len(name)-2)]
+	l.complete(name, 0, port, mac)
+	return name
+}
+
+// bare checks that servers which are not among the made ones have nothing but
+// their names, and are no more than so many.
+func (l *lab) bare(made []string, most int) {
+	l.Helper()
 	left := 0
 	for _, name := range l.servers() {
 		if !slices.Contains(made, name) {
 			left++
 			if o := l.object(l, name); len(o.Parents) > 0 || len(o.Attrs) > 0 {
-				t.Errorf("%s is left over, and not bare: %+v", name, o.Attrs)
+				l.Errorf("%s is left over, and not bare: %+v", name, o.Attrs)
 			}
 		}
 	}
-	t.Logf("%d bare entities are left after %d kills", left, kills)
-	if left > kills {
-		t.Errorf("%d for %d kills", left, kills)
-	}
-	if dead := l.letters(); len(dead) > 0 {
-		t.Errorf("%+v", dead)
+	l.Logf("%d bare entities are left, of %d kills", left, most)
+	if left > most {
+		l.Errorf("%d for %d kills", left, most)
 	}
 }

@@ -119,10 +119,10 @@ func TestShowWithoutInventory(t *testing.T) {
 	}
 }
 
-// TestShowOddities prints what a site file cannot bring about.
-func TestShowOddities(t *testing.T) {
+// oddHost is what a site file cannot bring about.
+func oddHost() clusto.Host {
 	sub, two := "tftp_server", 2
-	odd := clusto.Host{
+	return clusto.Host{
 		MAC: clusto.MAC{2, 0, 0, 0, 0, 1}, Entity: clusto.Entity{Name: "sw1", Type: "networkswitch", Driver: "basicnetworkswitch"},
 		Port: "port-nic-eth", Number: 2, OSPort: "eth1", Hostname: "sw1", Why: `dhcp/enabled is "0" on /pool/off`,
 		Addresses: []clusto.Address{
@@ -138,27 +138,25 @@ func TestShowOddities(t *testing.T) {
 			{Key: "dhcp", Subkey: &sub, Value: clusto.Value{Type: clusto.String, Str: "a\x1b[2Jb"}, Origin: "/networkswitch/sw1"},
 		},
 	}
-	one, vlan := 2, "vlan"
-	v := view{Objects: []clusto.Object{{
-		Entity: odd.Entity,
+}
+
+// oddView is more of the same entity.
+func oddView(e clusto.Entity) view {
+	two, vlan := 2, "vlan"
+	return view{Objects: []clusto.Object{{
+		Entity: e,
 		Attrs: []clusto.Attr{
-			{Key: "port-nic-eth", Subkey: &vlan, Number: &one, Value: clusto.Value{Type: clusto.Int, Int: 7}},
-			{Key: "port-nic-eth", Number: &one, Value: clusto.Value{Type: clusto.String}},
+			{Key: "port-nic-eth", Subkey: &vlan, Number: &two, Value: clusto.Value{Type: clusto.Int, Int: 7}},
+			{Key: "port-nic-eth", Number: &two, Value: clusto.Value{Type: clusto.String}},
 			{Key: "note", Number: &two, Value: clusto.Value{Type: clusto.String, Str: "two"}},
 			{Key: "note", Value: clusto.Value{Type: clusto.JSON, Str: "[1]"}},
 			{Key: "_hidden", Value: clusto.Value{Type: clusto.Int}},
 		},
 		Ports: []clusto.Port{{Type: "nic-eth", Num: 1}, {Type: "nic-eth", Num: 2, To: "/server/a", ToNum: "1"}},
 	}}}
-	var b strings.Builder
-	for _, g := range byEntity([]clusto.Host{
-		odd,
-		{MAC: clusto.MAC{2, 0, 0, 0, 0, 9}, Ambiguous: []string{"/server/a", "/server/b"}},
-		{MAC: clusto.MAC{2, 0, 0, 0, 0, 8}, Ambiguous: []string{"/server/a", "/server/c"}},
-	}) {
-		v.print(&b, g)
-	}
-	const want = `/networkswitch/sw1
+}
+
+const oddities = `/networkswitch/sw1
   type      networkswitch
   driver    basicnetworkswitch
   hostname  sw1
@@ -179,7 +177,20 @@ func TestShowOddities(t *testing.T) {
 02:00:00:00:00:09 has several owners, and gets no answer until one is left: /server/a, /server/b
 02:00:00:00:00:08 has several owners, and gets no answer until one is left: /server/a, /server/c
 `
-	if b.String() != want {
-		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+
+// TestShowOddities prints what a site file cannot bring about.
+func TestShowOddities(t *testing.T) {
+	odd := oddHost()
+	v := oddView(odd.Entity)
+	var b strings.Builder
+	for _, g := range byEntity([]clusto.Host{
+		odd,
+		{MAC: clusto.MAC{2, 0, 0, 0, 0, 9}, Ambiguous: []string{"/server/a", "/server/b"}},
+		{MAC: clusto.MAC{2, 0, 0, 0, 0, 8}, Ambiguous: []string{"/server/a", "/server/c"}},
+	}) {
+		v.print(&b, g)
+	}
+	if b.String() != oddities {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), oddities)
 	}
 }
