@@ -106,8 +106,12 @@ func help(w io.Writer) int {
 // parse fills a command's flags. ok is false if the program is to end with code:
 // after --help, and after the one line that says which flag is wrong.
 func parse(name, about string, args []string, into any) (code int, ok bool) {
-	program := daemon.Program{Name: strings.TrimSpace("clusto " + name), About: about, Files: []string{}}
-	err := daemon.ParseFlags(program, args, into)
+	return parseAs(daemon.Program{Name: strings.TrimSpace("clusto " + name), About: about, Files: []string{}}, args, into)
+}
+
+// parseAs is parse for a command that has settings in services.conf.
+func parseAs(p daemon.Program, args []string, into any) (code int, ok bool) {
+	err := daemon.ParseFlags(p, args, into)
 	if err == nil {
 		return 0, true
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/clusto/clusto-engine/clusto"
+	"github.com/clusto/clusto-engine/cmd/internal/daemon"
 	"github.com/clusto/clusto-engine/engine/journal"
 )
 
@@ -25,8 +26,9 @@ const trapsAbout = "List the dead letters of clusto-snmptrapd: what nothing coul
 type trapsFlags struct {
 	Action  string  `arg:"" optional:"" complete:"retry,drop" help:"retry has dead letters tried again, within a second if the daemon runs, else when it starts; drop forgets them. Without it they are listed."`
 	Numbers []int64 `arg:"" optional:"" help:"Those of the list; all of them if none is given."`
-	Journal string  `default:"/var/lib/clusto/clusto-snmptrapd.journal" placeholder:"FILE" help:"The daemon's journal (${default})."`
-	JSON    bool    `name:"json" help:"Print JSON."`
+	Journal string  `default:"/var/lib/clusto/clusto-snmptrapd.journal" placeholder:"FILE" help:"The daemon's journal. Unset: the one that section snmp of services.conf names (${default})."`
+	Config  string  `key:"-" placeholder:"FILE" help:"Read FILE instead of the first services.conf that exists in /etc/clusto, ~/.clusto and the working directory."`
+	JSON    bool    `key:"-" name:"json" help:"Print JSON."`
 }
 
 // Validate checks what kong cannot.
@@ -39,7 +41,8 @@ func (f *trapsFlags) Validate() error {
 
 func trapsMain(args []string) int {
 	var flags trapsFlags
-	if code, ok := parse("traps", trapsAbout, args, &flags); !ok {
+	program := daemon.Program{Name: "clusto traps", About: trapsAbout, Section: "snmp", Part: true}
+	if code, ok := parseAs(program, args, &flags); !ok {
 		return code
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

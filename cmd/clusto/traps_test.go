@@ -93,6 +93,28 @@ func TestTraps(t *testing.T) {
 	want(t, traps("--json"), result{"{\n  \"letters\": []\n}\n", "", 0})
 }
 
+// TestTrapsOfTheDaemonsConfiguration: the journal is the daemon's without a word,
+// whatever else its section has.
+func TestTrapsOfTheDaemonsConfiguration(t *testing.T) {
+	_, file := running(t)
+	conf := write(t, "services.conf", `{"http": {"nonsense": 1}, "snmp": {"interfaces": ["eth0"], "journal": "`+file+`", "hold_down": "0s"}}`)
+	want(t, runClusto(t, "", "traps", "--config", conf), result{threeLetters, "", 0})
+	want(t, runClusto(t, "", "traps", "drop", "3", "--config="+conf), result{"1 dead letter dropped\n", "", 0})
+	want(t, runClusto(t, "", "traps", "--config", conf, "--journal", "/none"),
+		result{"", "clusto traps: journal file /none: there is no journal; --journal says which one is meant\n", exitUsage})
+	wrong := write(t, "services.conf", `{"snmp": {"journal": 7}}`)
+	want(t, runClusto(t, "", "traps", "--config", wrong),
+		result{"", "clusto traps: " + wrong + ":1: snmp.journal: want a text in quotes, got 7\n", exitUsage})
+	if _, err := os.Stat("/etc/clusto/services.conf"); err == nil {
+		return // this machine has one of its own, which is the first that counts
+	}
+	t.Setenv("HOME", t.TempDir())
+	t.Chdir(filepath.Dir(conf))
+	if r := runClusto(t, "", "traps", "drop"); r.out != "2 dead letters dropped\n" {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestTrapsRefuses(t *testing.T) {
 	none := filepath.Join(t.TempDir(), "events")
 	text := write(t, "text", "this is something else")

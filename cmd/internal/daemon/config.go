@@ -19,6 +19,7 @@ type Program struct {
 	Section string   // of services.conf: "dhcp"
 	Files   []string // where services.conf may be; nil is ConfigFiles()
 	Without []string // flags that have no meaning in this program: "api-url"
+	Part    bool     // the section is another program's: keys that are no flags are passed over
 
 	// Elsewhere are keys that a section may have for another program, and that
 	// say nothing to this one: "snmp.api_url".
@@ -82,7 +83,7 @@ func ParseFlags(p Program, args []string, into any) (err error) {
 			panic(e)
 		}
 	}()
-	r := &resolver{files: p.Files, section: p.Section, elsewhere: p.Elsewhere}
+	r := &resolver{files: p.Files, section: p.Section, elsewhere: p.Elsewhere, part: p.Part}
 	k, err := kong.New(into, kong.Name(p.Name), kong.Description(p.About), kong.Resolvers(r),
 		kong.Writers(p.Stdout, io.Discard), kong.Exit(func(code int) { panic(&Exit{Code: code}) }),
 		kong.Vars{"version": p.Name + " " + version()},

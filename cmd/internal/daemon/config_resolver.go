@@ -24,6 +24,7 @@ type resolver struct {
 	files     []string
 	section   string
 	elsewhere []string // keys that are other programs'
+	part      bool     // all keys that are no flags are
 
 	loaded bool
 	confs  map[string]section // by name
@@ -77,7 +78,7 @@ func (r *resolver) load(ctx *kong.Context) error {
 			return err
 		}
 		for _, key := range conf.order {
-			if !slices.Contains(known[name], key) && !slices.Contains(r.elsewhere, name+"."+key) {
+			if !r.part && !slices.Contains(known[name], key) && !slices.Contains(r.elsewhere, name+"."+key) {
 				return fmt.Errorf("%s: unknown key; %s", conf.place(key), suggestion(key, known[name]))
 			}
 		}
