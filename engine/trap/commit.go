@@ -21,11 +21,11 @@ type batch struct {
 // waiting is one frame whose events wait.
 type waiting struct {
 	link  *engine.Link
-	upto  int // its events and all before it: an index into events
-	reply int // where its response ends in bytes; it begins where the one before ends
+	upto  uint32 // its events and all before it: an index into events
+	reply uint32 // where its response ends in bytes; it begins where the one before ends
 }
 
-// framesMax is how many frames wait at once: most have one event.
+// newBatch makes a batch. Most frames have one event.
 func newBatch(c *Config) *batch {
 	return &batch{
 		events: make([]Event, 0, c.Events), bytes: make([]byte, 0, c.Replies), frames: make([]waiting, 0, c.Events),
@@ -48,7 +48,7 @@ func (s *Server) put(events []Event, reply []byte, link *engine.Link) bool {
 	}
 	b.events = append(b.events, events...)
 	b.bytes = append(b.bytes, reply...)
-	b.frames = append(b.frames, waiting{link, len(b.events), len(b.bytes)})
+	b.frames = append(b.frames, waiting{link, uint32(len(b.events)), uint32(len(b.bytes))})
 	select {
 	case s.more <- struct{}{}:
 	default:
@@ -89,12 +89,12 @@ func (s *Server) commit(b *batch, out Sender) {
 	if errors.Is(err, ErrFull) {
 		failed = engine.JournalFull
 	}
-	begin, lost := 0, 0
+	begin, lost := uint32(0), 0
 	for _, w := range b.frames {
 		reply := b.bytes[begin:w.reply]
 		begin = w.reply
 		switch {
-		case w.upto > stored:
+		case int(w.upto) > stored:
 			s.cfg.Counter.Count(failed)
 			lost++
 		case len(reply) == 0:

@@ -64,15 +64,18 @@ type Sender interface {
 	SendOn(link *engine.Link, frame []byte) error
 }
 
-// Config is what a Server is made from. Zero fields mean the defaults.
+// Config is what a Server is made from. Zero fields mean the defaults: they set
+// 40 MiB aside, of two batches, one of which is written while the other one
+// fills. The pages are the kernel's until a storm needs them: a trap that finds
+// no room is lost, since nobody sends it again.
 type Config struct {
 	Journal     Journal
 	Communities []string         // needed; others are turned away
 	Sources     []netip.Prefix   // who may send; anybody if empty
 	Counter     *engine.Counter  // where the journal's outcomes count; one of its own by default
 	Report      func(Problem)    // told of what was turned away, not more than once a second for each kind and source; nil ignores it
-	Events      int              // events that wait for the disk at once; 262,144 (of 32 bytes)
-	Replies     int              // bytes of responses that wait for it; 16 MiB
+	Events      int              // events that wait for the disk at once, in as many frames at the most; 262,144 (of 32 and 16 bytes)
+	Replies     int              // bytes of responses that wait for it; 8 MiB, some 45,000: a switch sends an inform again
 	Now         func() time.Time // time.Now
 }
 
@@ -87,7 +90,7 @@ func (c Config) withDefaults() Config {
 		c.Events = 1 << 18
 	}
 	if c.Replies == 0 {
-		c.Replies = 16 << 20
+		c.Replies = 8 << 20
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/clusto/clusto-engine/codec/frame"
 	"github.com/clusto/clusto-engine/codec/snmp"
@@ -115,6 +116,15 @@ func newServer(change ...func(*Config)) *bench {
 	}
 	b.Server = NewServer(cfg)
 	return b
+}
+
+// TestMemory is what the documentation says of the defaults.
+func TestMemory(t *testing.T) {
+	b := NewServer(Config{}).fill
+	size := cap(b.events)*int(unsafe.Sizeof(Event{})) + cap(b.frames)*int(unsafe.Sizeof(waiting{})) + cap(b.bytes)
+	if 2*size != 40<<20 {
+		t.Errorf("two batches of %d bytes", size)
+	}
 }
 
 // flush writes what waits, and ends.
