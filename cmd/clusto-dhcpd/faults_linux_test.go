@@ -114,6 +114,7 @@ func TestMalformed(t *testing.T) {
 		"token ring":       {remake(func(b []byte) []byte { b[1] = 6; return b }), engine.NotForUs},
 		"truncated option": {remake(func(b []byte) []byte { return append(b[:243], 12, 200, 'x') }), engine.Malformed},
 		"long option":      {remake(func(b []byte) []byte { b[241] = 250; return b[:280] }), engine.Malformed},
+		"loopback relay":   {remake(func(b []byte) []byte { copy(b[24:], []byte{127, 0, 0, 1}); return b }), engine.Malformed},
 		"no message type":  {remake(func(b []byte) []byte { b[242] = 99; return b }), engine.NotForUs},
 		"to another host":  {l.frame(&storm.Client{MAC: mac(1), Server: ip("10.9.0.77")}, storm.Message{Type: dhcp4.Request, CIAddr: ip("10.9.0.51"), Unicast: true}), engine.NotForUs},
 	} {

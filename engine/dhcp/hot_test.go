@@ -42,6 +42,7 @@ func hotCases(t testing.TB) []hotCase {
 		{"unknown host", nil, Absent, pxe, engine.UnknownHost},
 		{"disabled", prepared(t, disabled), Fresh, pxe, engine.Disabled},
 		{"malformed options", p, Fresh, truncated, engine.Malformed},
+		{"stray relay", p, Fresh, ask{typ: discover, giaddr: "10.42.0.255", dst: "10.42.0.5"}, engine.Malformed},
 		{"not for us", p, Fresh, ask{typ: discover, dst: "10.42.0.9"}, engine.NotForUs},
 	}
 }

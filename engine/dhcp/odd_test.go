@@ -3,6 +3,7 @@ package dhcp
 import (
 	"bytes"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/clusto/clusto-engine/codec/dhcp4"
@@ -50,6 +51,9 @@ func TestOddRequests(t *testing.T) {
 			continue
 		}
 		replies++
+		if a.giaddr != "" && !strings.HasPrefix(a.giaddr, "10.") {
+			t.Fatalf("%+v: a reply to that relay", a)
+		}
 		r := decode(t, out)
 		if len(r.raw) > max(minMessage, h.req.room()) {
 			t.Fatalf("%+v: %d bytes where %d are allowed", a, len(r.raw), h.req.room())

@@ -106,7 +106,7 @@ func (r *Request) message() engine.Verdict {
 		return engine.Malformed
 	}
 	r.MAC = r.Msg.MAC()
-	if !r.options() {
+	if !r.options() || r.strayRelay() {
 		return engine.Malformed
 	}
 	switch r.Type {
@@ -114,6 +114,26 @@ func (r *Request) message() engine.Verdict {
 		return engine.None
 	}
 	return engine.NotForUs
+}
+
+// strayRelay reports whether giaddr is set and no relay's: it has to be an address
+// of the relay's own (RFC 1542 section 4.1.1), to which the reply goes (RFC 2131
+// section 4.1), and no host has one of 0.0.0.0/8, loopback, multicast or
+// broadcast (RFC 1122 section 3.2.1.3).
+func (r *Request) strayRelay() bool {
+	ip := r.Msg.GIAddr()
+	switch {
+	case ip == [4]byte{}:
+		return false
+	case ip[0] == 0, ip[0] == 127, ip[0]>>4 == 0xe, ip == [4]byte{255, 255, 255, 255}:
+		return true
+	}
+	for _, p := range r.Link.AddrsOn(r.vlan()) {
+		if p.Bits() < 31 && subnetBroadcast(p) == netip.AddrFrom4(ip) { // RFC 3021: a /31 has none
+			return true
+		}
+	}
+	return false
 }
 
 // options takes out what the policy decides on. It reports false when one of

@@ -214,6 +214,42 @@ func TestNetworkOfTheRequest(t *testing.T) {
 	}
 }
 
+// TestReplyToAStrayRelay: giaddr has to be an address that a relay can have: the
+// reply went to loopback, to groups and to all.
+func TestReplyToAStrayRelay(t *testing.T) {
+	p := prepared(t, testHost())
+	vlan43 := []frame.Tag{{TPID: 0x8100, TCI: 43}}
+	for _, c := range []struct {
+		giaddr string
+		tags   []frame.Tag
+		want   engine.Verdict
+	}{
+		{"0.0.0.1", nil, engine.Malformed},
+		{"0.255.255.255", nil, engine.Malformed},
+		{"127.0.0.1", nil, engine.Malformed},
+		{"127.255.255.254", nil, engine.Malformed},
+		{"224.0.0.1", nil, engine.Malformed},
+		{"239.255.255.250", nil, engine.Malformed},
+		{"255.255.255.255", nil, engine.Malformed},
+		{"10.42.0.255", nil, engine.Malformed}, // broadcast of the interface's network
+		{"10.43.0.255", vlan43, engine.Malformed},
+		{"10.43.0.255", nil, engine.Reply}, // of one that the interface is not in: who knows
+		{"10.42.0.1", nil, engine.Reply},
+		{"10.42.0.254", nil, engine.Reply},
+		{"1.0.0.1", nil, engine.NoAddress},
+		{"126.255.255.255", nil, engine.NoAddress},
+		{"128.0.0.1", nil, engine.NoAddress},
+		{"223.255.255.255", nil, engine.NoAddress},
+		{"240.0.0.1", nil, engine.NoAddress}, // reserved, and in use here and there
+	} {
+		for _, typ := range []dhcp4.MessageType{discover, 0} {
+			if v, out := answerTo(t, p, Site{}, ask{typ: typ, giaddr: c.giaddr, dst: "10.42.0.5", tags: c.tags}); v != c.want || (len(out) > 0) != (v == engine.Reply) {
+				t.Errorf("giaddr %s, type %d: %v and %d bytes, want %v", c.giaddr, typ, v, len(out), c.want)
+			}
+		}
+	}
+}
+
 // TestUnmanagedInterface: on a layer 2 port, or one whose address no IP manager
 // knows, the first eligible address serves.
 func TestUnmanagedInterface(t *testing.T) {
