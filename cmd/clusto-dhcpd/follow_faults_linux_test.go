@@ -133,8 +133,8 @@ func TestFeedFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t)
-			l.api.feed = true
-			l.api.next = &holder{next: l.api.next, held: make(chan struct{})}
+			l.api.follow(true)
+			l.api.put(&holder{next: l.api.next, held: make(chan struct{})})
 			l.start("--cache-ttl", "1h", "--negative-ttl", "1h")
 			l.following()
 			late := client(0x77)
@@ -194,7 +194,7 @@ func TestInventoryFaultsBesideTheFeed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t)
-			l.api.feed = true
+			l.api.follow(true)
 			l.start("--cache-ttl", "1ms", "--negative-ttl", "1h")
 			l.following()
 			late := client(0x77)
@@ -237,7 +237,7 @@ servers:
 func TestChangeOfAllWhileTheyAsk(t *testing.T) {
 	n := scaled(10_000)
 	h := newHall(t, n)
-	h.api.feed = true
+	h.api.follow(true)
 	h.start("--cache-ttl", "1h")
 	h.following()
 	applied := make(chan error, 1)

@@ -25,7 +25,7 @@ func (l *lab) following() {
 // DISCOVER after clusto knows it, whatever the negative TTL.
 func TestNewHostIsAnsweredAtOnce(t *testing.T) {
 	l := newLab(t)
-	l.api.feed = true
+	l.api.follow(true)
 	l.start("--negative-ttl", "1h", "--cache-ttl", "1h")
 	l.following()
 	l.silent(l.frame(client(0x77), storm.Message{Type: dhcp4.Discover}), engine.UnknownHost)
@@ -45,7 +45,7 @@ servers: {late: {in: boot, mac: "02:00:00:00:00:77", ip: 10.9.0.77}}
 // Python clusto does; nothing has aged meanwhile.
 func TestChangeByHandIsHeard(t *testing.T) {
 	l := newLab(t)
-	l.api.feed = true
+	l.api.follow(true)
 	l.start("--cache-ttl", "1h")
 	l.following()
 	domain := func() string { return l.ask(client(1), storm.Message{Type: dhcp4.Discover}).opt(dhcp4.OptDomainName) }
@@ -64,7 +64,7 @@ func TestChangeByHandIsHeard(t *testing.T) {
 // meanwhile is heard then.
 func TestFeedIsResumed(t *testing.T) {
 	l := newLab(t)
-	l.api.feed = true
+	l.api.follow(true)
 	l.start("--cache-ttl", "1h", "--negative-ttl", "1h")
 	l.following()
 	l.silent(l.frame(client(0x78), storm.Message{Type: dhcp4.Discover}), engine.UnknownHost)
@@ -91,7 +91,7 @@ servers: {late: {in: boot, mac: "02:00:00:00:00:78", ip: 10.9.0.78}}
 // forgotten, and not answered at all.
 func TestChangedHostWhileTheInventoryFails(t *testing.T) {
 	l := newLab(t)
-	l.api.feed = true
+	l.api.follow(true)
 	l.start("--cache-ttl", "1h")
 	l.following()
 	l.api.fail(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }) // the feed goes on
@@ -112,7 +112,7 @@ func TestChangedHostWhileTheInventoryFails(t *testing.T) {
 // TestChangeOfMany: hosts that changed are fetched again though they do not ask.
 func TestChangeOfMany(t *testing.T) {
 	l := newLab(t)
-	l.api.feed = true
+	l.api.follow(true)
 	const hosts = 2500
 	var yaml strings.Builder
 	yaml.WriteString("servers:\n")

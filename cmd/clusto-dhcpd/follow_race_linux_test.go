@@ -82,7 +82,7 @@ func TestLoadOfBeforeAChange(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			l := newLab(t)
-			l.api.feed = true
+			l.api.follow(true)
 			l.start("--negative-ttl", "1h", "--cache-ttl", "1h")
 			l.following()
 			held, release := l.api.holdHosts()
@@ -112,7 +112,7 @@ func TestLoadOfBeforeAChange(t *testing.T) {
 // be read, and was not for a minute: who asked in it got another's address.
 func TestNetworkThatAppearsWhileTheInventoryFails(t *testing.T) {
 	l := newLab(t)
-	l.api.feed = true
+	l.api.follow(true)
 	second := newLabPort(t, l, "srv1", "cli1", netip.MustParsePrefix("10.66.0.1/24"))
 	l.start("--interface", "srv1", "--workers", "2", "--cache-ttl", "1h")
 	l.following()

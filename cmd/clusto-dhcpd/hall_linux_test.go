@@ -107,7 +107,7 @@ func TestInventoryFailsDuringAStormWithFeed(t *testing.T) { stormOfFaults(t, tru
 
 func stormOfFaults(t *testing.T, feed bool) {
 	h := newHall(t, scaled(10_000))
-	h.api.feed = feed
+	h.api.follow(feed)
 	h.start("--cache-ttl", "1ms", "--negative-ttl", "1ms")
 	if feed {
 		h.following()

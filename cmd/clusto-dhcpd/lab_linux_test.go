@@ -183,6 +183,7 @@ type front struct {
 	fault http.HandlerFunc // nil: all is well
 	feed  bool             // it tells of changes; else hosts age, which most tests are about
 	srv   *http.Server
+	port  net.Listener
 }
 
 func newFront(t *testing.T, s *store.Store) *front {
@@ -206,10 +207,19 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // serve changes what is served when all is well.
-func (f *front) serve(s *store.Store) {
+func (f *front) serve(s *store.Store) { f.put(httpd.New(httpd.Config{Store: s})) }
+
+func (f *front) put(h http.Handler) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.next = httpd.New(httpd.Config{Store: s})
+	f.next = h
+}
+
+// follow says whether it tells of changes.
+func (f *front) follow(on bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.feed = on
 }
 
 func (f *front) fail(h http.HandlerFunc) {
@@ -222,12 +232,17 @@ func (f *front) up() {
 	f.t.Helper()
 	l, err := net.Listen("tcp", apiAddr)
 	must(f.t, err)
-	f.srv = &http.Server{Handler: f, ReadHeaderTimeout: time.Second}
-	go func() { _ = f.srv.Serve(l) }()
+	srv := &http.Server{Handler: f, ReadHeaderTimeout: time.Second}
+	f.srv, f.port = srv, l
+	go func() { _ = srv.Serve(l) }()
 }
 
-// down closes the port and all connections, as a crash does.
-func (f *front) down() { _ = f.srv.Close() }
+// down closes the port and all connections, as a crash does. The server knows of
+// its port only once it has begun to serve.
+func (f *front) down() {
+	_ = f.port.Close()
+	_ = f.srv.Close()
+}
 
 type journal = labtest.Log
 
