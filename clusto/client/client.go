@@ -176,7 +176,7 @@ func (c *Client) Apply(ctx context.Context, ops []clusto.Op) error {
 func (c *Client) Change(ctx context.Context, ops []clusto.Op) ([]clusto.Result, error) {
 	body, err := json.Marshal(struct {
 		Ops []clusto.Op `json:"ops"`
-	}{ops})
+	}{append([]clusto.Op{}, ops...)}) // [], not null
 	if err != nil {
 		return nil, fmt.Errorf("encode %d operations: %w", len(ops), err)
 	}

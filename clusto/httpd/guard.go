@@ -30,7 +30,7 @@ func (s *server) guard(next http.Handler) http.Handler {
 			s.logRequest(rec, r, id, began)
 		}()
 		r = r.WithContext(context.WithValue(r.Context(), requestID{}, id))
-		guardBody(w, r)
+		guardBody(rec, r)
 		next.ServeHTTP(rec, r)
 	})
 }
@@ -76,6 +76,7 @@ type recorder struct {
 	by     string // name of the token
 	write  bool   // it may have changed something, and by says who did
 	time   writeTime
+	body   *body // of a request by HTTP/1 that has one
 }
 
 // begin is called with the status of every piece of an answer.
@@ -84,6 +85,7 @@ func (r *recorder) begin(status int) {
 		return
 	}
 	r.status = status
+	r.body.answered(r.Header())
 	// Not every writer has deadlines; those that lack them need none.
 	_ = r.SetWriteDeadline(time.Now().Add(chunkTimeout))
 }

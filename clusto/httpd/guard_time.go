@@ -20,16 +20,29 @@ type body struct {
 	io.ReadCloser
 	ctl   *http.ResponseController
 	until time.Time
+	ended bool // all of it was read
 }
 
 // guardBody puts limits on the body of a request, if there is one.
-func guardBody(w http.ResponseWriter, r *http.Request) {
+func guardBody(w *recorder, r *http.Request) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return // the server reads on meanwhile, to see whether the client goes
 	}
 	b := &body{ReadCloser: r.Body, ctl: http.NewResponseController(w), until: time.Now().Add(bodyTime)}
 	b.hurry()
 	r.Body = b
+	if r.ProtoMajor == 1 { // HTTP/2 sends answers at once
+		w.body = b
+	}
+}
+
+// answered has an answer go out at once where a body was not read to its end.
+// The server would first read what is left, for longer than the answer may take,
+// to use the connection again.
+func (b *body) answered(h http.Header) {
+	if b != nil && !b.ended {
+		h.Set("Connection", "close")
+	}
 }
 
 // allowBody allows the body of a request more time in all.
@@ -52,6 +65,7 @@ func (b *body) hurry() {
 func (b *body) Read(p []byte) (int, error) {
 	b.hurry()
 	n, err := b.ReadCloser.Read(p)
+	b.ended = b.ended || errors.Is(err, io.EOF)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = fmt.Errorf("the body came too slowly: %w", os.ErrDeadlineExceeded)
 	}

@@ -3,10 +3,7 @@ package httpd
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
-	"reflect"
 	"time"
 
 	"github.com/clusto/clusto-engine/clusto"
@@ -76,80 +73,6 @@ func (s *server) getNetworks(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.answer(w, r, http.StatusOK, networks{all})
-}
-
-// batch is the body of POST /v2/batch.
-type batch struct {
-	Ops []clusto.Op `json:"ops"`
-}
-
-// applied is the answer: how many operations there were, and what those of them
-// made or found that make or find something.
-type applied struct {
-	Applied int             `json:"applied"`
-	Results []clusto.Result `json:"results,omitempty"`
-}
-
-func (s *server) postBatch(w http.ResponseWriter, r *http.Request) {
-	var b batch
-	if err := readJSON(http.MaxBytesReader(w, r.Body, s.MaxBody), &b); err != nil {
-		var tooBig *http.MaxBytesError
-		if errors.As(err, &tooBig) {
-			s.fail(w, r, http.StatusRequestEntityTooLarge, fmt.Sprintf("the batch is larger than %d bytes: send it in parts", s.MaxBody))
-			return
-		}
-		s.fail(w, r, http.StatusBadRequest, "read batch: "+mistake(err))
-		return
-	}
-	results, err := s.Store.Change(r.Context(), b.Ops)
-	if err != nil {
-		s.failErr(w, r, err)
-		return
-	}
-	s.answer(w, r, http.StatusOK, applied{len(b.Ops), results})
-}
-
-// readJSON decodes one JSON value and nothing else; unknown fields are refused.
-func readJSON(body io.Reader, into any) error {
-	dec := json.NewDecoder(body)
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil {
-		return err
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		if err == nil {
-			err = errors.New("there is more than one JSON value")
-		}
-		return err
-	}
-	return nil
-}
-
-// mistake says what is wrong with JSON, in words of JSON.
-func mistake(err error) string {
-	var kind *json.UnmarshalTypeError
-	switch {
-	case errors.Is(err, io.EOF):
-		return "it is empty; want {\"ops\": [...]}"
-	case !errors.As(err, &kind):
-		return err.Error()
-	case kind.Field == "":
-		return "it is no object; want {\"ops\": [...]}"
-	}
-	want := "a JSON " + kind.Type.Kind().String()
-	switch kind.Type.Kind() {
-	case reflect.String:
-		want = "a text, in quotes"
-	case reflect.Int, reflect.Int64:
-		want = "an integer of 64 bits"
-	case reflect.Bool:
-		want = "true or false"
-	case reflect.Slice:
-		want = "a list"
-	case reflect.Struct:
-		want = "an object"
-	}
-	return fmt.Sprintf("%s at byte %d is a %s: want %s", kind.Field, kind.Offset, kind.Value, want)
 }
 
 // version tells clients who they talk to.

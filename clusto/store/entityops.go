@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/clusto/clusto-engine/clusto"
 )
@@ -154,7 +155,9 @@ func validName(name string) error {
 		return fmt.Errorf("the name of an entity is missing: %w", clusto.ErrInvalid)
 	case len(name) > 128:
 		return fmt.Errorf("entity name %q is longer than 128 bytes: %w", name[:32]+"...", clusto.ErrInvalid)
-	case strings.ContainsFunc(name, func(r rune) bool { return r == '/' || r < ' ' || r == 0x7f || r == '\uFFFD' }) || strings.TrimSpace(name) != name:
+	case strings.ContainsRune(name, utf8.RuneError):
+		return fmt.Errorf("entity name %q has U+FFFD, which stands for bytes that were no UTF-8: %w", name, clusto.ErrInvalid)
+	case strings.ContainsFunc(name, func(r rune) bool { return r == '/' || r < ' ' || r == 0x7f }) || strings.TrimSpace(name) != name:
 		return fmt.Errorf("entity name %q has a slash, a control character or blanks at an end: %w", name, clusto.ErrInvalid)
 	}
 	return nil
