@@ -1,6 +1,11 @@
 package clusto
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
 
 // Op is one step of a change to the inventory. A list of them is applied in
 // order, in one transaction, all or nothing. A step that has a field which it
@@ -70,7 +75,9 @@ import "fmt"
 // A step that makes, allocates or finds an entity or a name (entity, create,
 // allocate, has) may give it a label with As. Name, To, Into and the text of a
 // relation in later steps of the list may then say "$" and the label instead of
-// a name.
+// a name. Where no step gave that label, they mean the entity whose own name it
+// is; if there is none, the step is refused. Entity and create make one with such
+// a name of its own where the Name has one "$" more: see NewName.
 type Op struct {
 	Op     string  `json:"op"`
 	Name   string  `json:"name,omitempty"`
@@ -91,6 +98,43 @@ type Op struct {
 	Num    string  `json:"num,omitempty"`  // number of the port, or the name of an outlet: "1", "bb1"
 	To     string  `json:"to,omitempty"`
 	ToNum  string  `json:"to_num,omitempty"`
+}
+
+// CheckName refuses names that the HTTP API could not address or the schema
+// could not hold. The error wraps ErrInvalid.
+func CheckName(name string) error {
+	control := func(r rune) bool { return r == '/' || r < ' ' || r == 0x7f }
+	switch {
+	case name == "":
+		return fmt.Errorf("the name of an entity is missing: %w", ErrInvalid)
+	case len(name) > 128:
+		return fmt.Errorf("entity name %q is longer than 128 bytes: %w", name[:32]+"...", ErrInvalid)
+	case name == "." || name == "..":
+		return fmt.Errorf("entity name %q means another path in a URL: %w", name, ErrInvalid)
+	case !utf8.ValidString(name) || strings.ContainsRune(name, utf8.RuneError):
+		return fmt.Errorf("entity name %q is no UTF-8 text, or has U+FFFD, which stands for what was none: %w", name, ErrInvalid)
+	case strings.ContainsFunc(name, control) || strings.TrimSpace(name) != name:
+		return fmt.Errorf("entity name %q has a slash, a control character or blanks at an end: %w", name, ErrInvalid)
+	}
+	return nil
+}
+
+// CheckType refuses types whose entities the HTTP API could not address, as
+// their paths are those of its own calls. The error wraps ErrInvalid.
+func CheckType(name string) error {
+	if slices.Contains([]string{"v2", "query", "search", "readyz"}, name) {
+		return fmt.Errorf("type %q is taken: the HTTP API has calls of its own at /%s: %w", name, name, ErrInvalid)
+	}
+	return nil
+}
+
+// NewName gives the name of an entity as the operations entity and create take
+// it. One that begins with "$" gets another before it, lest it is a label.
+func NewName(name string) string {
+	if strings.HasPrefix(name, "$") {
+		return "$" + name
+	}
+	return name
 }
 
 // Result is what a step found or made that its Op did not say.

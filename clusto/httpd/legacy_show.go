@@ -164,7 +164,7 @@ func nameOf(path string) string {
 
 // create makes an entity of a driver.
 func (s *server) create(r *http.Request, driver, name string) (any, error) {
-	if _, err := s.change(r, clusto.Op{Op: "create", Name: name, Driver: driver}); err != nil {
+	if _, err := s.change(r, clusto.Op{Op: "create", Name: clusto.NewName(name), Driver: driver}); err != nil {
 		return nil, err
 	}
 	v, err := s.showAs(r, nil, name, false)

@@ -130,8 +130,8 @@ func (x *exporter) lost() error {
 	names := make(map[string]bool, len(x.all))
 	for _, o := range x.all {
 		switch {
-		case !storable(o.Name):
-			x.errs = append(x.errs, fmt.Errorf("entity %q: its name has a slash, a control character or blanks at an end, or is too long; rename it", o.Path()))
+		case clusto.CheckName(o.Name) != nil:
+			x.errs = append(x.errs, fmt.Errorf("entity %q: its name has a slash, a control character or blanks at an end, is too long, or is . or ..; rename it", o.Path()))
 		case !driverForm.MatchString(o.Driver) || !driverForm.MatchString(o.Type):
 			x.errs = append(x.errs, fmt.Errorf("entity %q: driver %q and type %q: want lower-case letters, digits and _", o.Path(), o.Driver, o.Type))
 		case names[o.Name]:
@@ -148,12 +148,6 @@ func (x *exporter) lost() error {
 		x.errs = append(x.errs[:maxErrors], fmt.Errorf("and %d more", more))
 	}
 	return errors.Join(x.errs...)
-}
-
-// storable tells the names that clusto takes.
-func storable(name string) bool {
-	return name != "" && len(name) <= 128 && utf8.ValidString(name) && strings.TrimSpace(name) == name &&
-		!strings.ContainsFunc(name, func(r rune) bool { return r == '/' || r < ' ' || r == 0x7f || r == '\uFFFD' })
 }
 
 // holds reports whether a file can hold the attribute, if only as a raw one.

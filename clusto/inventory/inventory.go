@@ -45,6 +45,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/clusto/clusto-engine/clusto"
 )
@@ -97,6 +98,9 @@ func (s *Site) Explain(err error) error {
 		return err
 	}
 	name := s.ops[op.Index].Name
+	if s.ops[op.Index].Op == "entity" && strings.HasPrefix(name, "$") {
+		name = name[1:] // clusto.NewName
+	}
 	return fmt.Errorf("%s: %s %s: %w", s.Where(op.Index), s.kinds[name], name, op.Err)
 }
 

@@ -134,13 +134,13 @@ func (p *parser) declare(s *section, e pair) {
 	p.what = s.key
 	p.known[t.name] = t
 	p.things = append(p.things, t)
-	p.entities.add(t.line, clusto.Op{Op: "entity", Name: t.name, Driver: t.driver, Type: t.typ})
+	p.entities.add(t.line, clusto.Op{Op: "entity", Name: clusto.NewName(t.name), Driver: t.driver, Type: t.typ})
 }
 
 // takesName tells the names that fit a URL's path and a comma-separated list;
 // under entities go those too that clusto takes, and has from before.
 func (s *section) takesName(name string) bool {
-	return nameForm.MatchString(name) || s.types == nil && storable(name)
+	return nameForm.MatchString(name) || s.types == nil && clusto.CheckName(name) == nil
 }
 
 func (p *parser) driver(t *thing) {

@@ -170,7 +170,7 @@ func (l *Layout) Infrastructure(rack string) []clusto.Op {
 	}}
 	for _, d := range l.devices() {
 		ops = append(ops,
-			clusto.Op{Op: "entity", Name: d.name(rack), Driver: d.driver},
+			clusto.Op{Op: "entity", Name: clusto.NewName(d.name(rack)), Driver: d.driver},
 			clusto.Op{Op: "insert", Name: d.name(rack), Into: rack, RU: d.ru})
 	}
 	for _, d := range l.devices() {

@@ -161,7 +161,7 @@ func (c *change) nextName(ctx context.Context, m *entity, taken func(name string
 			num = strings.Repeat("0", width-len(num)) + num
 		}
 		name := base.Text() + num
-		if err := validName(name); err != nil {
+		if err := clusto.CheckName(name); err != nil {
 			return "", fmt.Errorf("allocate from %s: %w", pathOf(m), err)
 		}
 		if is, err := taken(name); !is || err != nil {

@@ -16,12 +16,14 @@ func TestLabels(t *testing.T) {
 			insert("$a", "$pool", 0), attrAt("$pool", "lead", rel("$again")), attrAt("$a", "text", str("$a")),
 		}, "+entity p pool pool", "+entity a server basicserver", "+counter p _contains 0",
 			"+p _contains - 0 relation ->a", "+p lead - - relation ->a", "+a text - - string $a")
-		apply(t, s, create("$a", "pool")) // a name like any other, where nothing has that label
+		refused(t, s, clusto.ErrInvalid, "label $a is not defined before", create("$a", "pool"))
+		apply(t, s, create("$$a", "pool"))
 		if got, err := s.Change(t.Context(), []clusto.Op{labelled(as("has", attrAt("", "lead", rel("a"))), "found"), del("$found")}); err != nil ||
 			len(got) != 1 || got[0].Name != "p" {
 			t.Errorf("got %v, %v", got, err)
 		}
-		refused(t, s, clusto.ErrNotFound, `"$b"`, del("$b"))
+		refused(t, s, clusto.ErrInvalid, `label $b is not defined before`, del("$b"))
+		apply(t, s, del("$a"))
 		refused(t, s, clusto.ErrInvalid, `stands for "x" already`, labelled(create("x", "pool"), "l"), labelled(create("y", "pool"), "l"))
 		refused(t, s, clusto.ErrInvalid, `label "a b"`, labelled(create("x", "pool"), "a b"))
 		refused(t, s, clusto.ErrInvalid, `operation "delete" has no "as"`, labelled(del("a"), "l"))

@@ -18,16 +18,18 @@ func (c *change) makeAhead(ctx context.Context, ops []clusto.Op) error {
 	named := map[string]clusto.Driver{}
 	for i := range ops[:min(len(ops), entitiesAtOnce)] {
 		op := &ops[i]
-		if op.Op != "entity" {
+		name := op.Name
+		if own, is := ownName(op); is {
+			name = own
+		} else if op.Op != "entity" || strings.HasPrefix(name, "$") { // that may be a label
 			break
 		}
 		d, err := driverOf(op)
-		if _, twice := named[op.Name]; twice || err != nil || validName(op.Name) != nil || c.byName[op.Name] != nil ||
-			op.Name == metaName || strings.HasPrefix(op.Name, "$") { // that may be a label
+		if _, twice := named[name]; twice || err != nil || clusto.CheckName(name) != nil || c.byName[name] != nil || name == metaName {
 			continue
 		}
-		named[op.Name] = d
-		want = append(want, clusto.Entity{Name: op.Name, Type: d.Type, Driver: op.Driver})
+		named[name] = d
+		want = append(want, clusto.Entity{Name: name, Type: d.Type, Driver: op.Driver})
 	}
 	if len(want) < 2 {
 		return nil

@@ -3,15 +3,13 @@ package store
 import (
 	"context"
 	"fmt"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/clusto/clusto-engine/clusto"
 )
 
 // entityOp makes the entity exist with its driver.
 func (c *change) entityOp(ctx context.Context, op *clusto.Op) error {
-	if err := validName(op.Name); err != nil {
+	if err := clusto.CheckName(op.Name); err != nil {
 		return err
 	}
 	e, err := c.find(ctx, op.Name)
@@ -31,7 +29,7 @@ func (c *change) entityOp(ctx context.Context, op *clusto.Op) error {
 
 // createOp makes an entity that must not exist.
 func (c *change) createOp(ctx context.Context, op *clusto.Op) error {
-	if err := validName(op.Name); err != nil {
+	if err := clusto.CheckName(op.Name); err != nil {
 		return err
 	}
 	e, err := c.find(ctx, op.Name)
@@ -146,19 +144,3 @@ func (c *change) know(id int64, e clusto.Entity) *entity {
 
 // pathOf is a short name for messages.
 func pathOf(e *entity) string { return e.Path() }
-
-// validName refuses names that the HTTP API could not address or the schema
-// could not hold.
-func validName(name string) error {
-	switch {
-	case name == "":
-		return fmt.Errorf("the name of an entity is missing: %w", clusto.ErrInvalid)
-	case len(name) > 128:
-		return fmt.Errorf("entity name %q is longer than 128 bytes: %w", name[:32]+"...", clusto.ErrInvalid)
-	case strings.ContainsRune(name, utf8.RuneError):
-		return fmt.Errorf("entity name %q has U+FFFD, which stands for bytes that were no UTF-8: %w", name, clusto.ErrInvalid)
-	case strings.ContainsFunc(name, func(r rune) bool { return r == '/' || r < ' ' || r == 0x7f }) || strings.TrimSpace(name) != name:
-		return fmt.Errorf("entity name %q has a slash, a control character or blanks at an end: %w", name, clusto.ErrInvalid)
-	}
-	return nil
-}

@@ -26,6 +26,20 @@ func TestExportOddSites(t *testing.T) {
 	}
 }
 
+// TestExportKeepsOrderOfLabelLikeNames: who has a name that begins with $ was
+// made behind the others of the file.
+func TestExportKeepsOrderOfLabelLikeNames(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, open func() *Store) {
+		s := open()
+		apply(t, s, create("$$x", "pool"), create("later", "pool"), create("$$$y", "basicserver"), create("last", "basicserver"),
+			insert("$$y", "$x", 0), attrAt("$x", "lead", rel("$$y")))
+		for i := range manyOps { // so many are made at once
+			apply(t, s, create(fmt.Sprint("p", i), "pool"))
+		}
+		roundTrip(t, s, openTest(t, ":memory:"))
+	})
+}
+
 var oddDrivers = []string{
 	"pool", "exclusive_pool", "unique_pool", "apcrack", "basicdatacenter", "basiczone", "basicserver", "penguinserver2u",
 	"cisco4948", "powertowerxm", "ipmanager", "simpleentitynamemanager", "own", "entity",
@@ -156,7 +170,7 @@ func TestExportRefuses(t *testing.T) {
 	execute(t, s, `UPDATE entity_attrs SET string_value = CAST(x'ff' AS TEXT) WHERE "key" = 'note'`)
 	var b strings.Builder
 	err := inventory.Export(&b, objectsOf(t, s))
-	const want = `entity "/server/a/b": its name has a slash, a control character or blanks at an end, or is too long; rename it
+	const want = `entity "/server/a/b": its name has a slash, a control character or blanks at an end, is too long, or is . or ..; rename it
 entity "/server/a/b": attribute note has an empty or too long name, a NUL, or a text that is not UTF-8; correct or delete it
 entity "/server/b": attribute when/x number 3 has the date "soon", which is none; correct or delete it`
 	if err == nil || err.Error() != want || b.Len() > 0 {

@@ -118,7 +118,10 @@ func (c *change) apply(ctx context.Context, op *clusto.Op) error {
 	if err := c.checkLabel(op.As); err != nil {
 		return err
 	}
-	named := c.named(*op)
+	named, err := c.named(ctx, *op)
+	if err != nil {
+		return err
+	}
 	return what.do(c, ctx, &named)
 }
 
@@ -180,35 +183,4 @@ func (c *change) label(op *clusto.Op, name string) {
 	if op.As != "" {
 		c.labels[op.As] = name
 	}
-}
-
-// named gives the operation with names instead of labels.
-func (c *change) named(op clusto.Op) clusto.Op {
-	if len(c.labels) == 0 {
-		return op
-	}
-	for _, at := range []*string{&op.Name, &op.To, &op.Into} {
-		*at = c.unlabel(*at)
-	}
-	if v := op.Value; v != nil && v.Type == clusto.Relation {
-		w := *v
-		w.Str = c.unlabel(v.Str)
-		op.Value = &w
-	}
-	op.Values = slices.Clone(op.Values)
-	for i := range op.Values {
-		if v := &op.Values[i]; v.Type == clusto.Relation {
-			v.Str = c.unlabel(v.Str)
-		}
-	}
-	return op
-}
-
-// unlabel gives the name that "$label" stands for. What no operation has
-// labelled is a name like any other.
-func (c *change) unlabel(name string) string {
-	if label, ok := strings.CutPrefix(name, "$"); ok && c.labels[label] != "" {
-		return c.labels[label]
-	}
-	return name
 }

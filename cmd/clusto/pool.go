@@ -190,7 +190,7 @@ func (f *poolCreateFlags) Validate() error {
 }
 
 func (f *poolCreateFlags) run(ctx context.Context, inv inventory, out io.Writer) error {
-	return f.change(ctx, inv, out, []clusto.Op{{Op: "create", Name: f.Pool, Driver: f.Driver}})
+	return f.change(ctx, inv, out, []clusto.Op{{Op: "create", Name: clusto.NewName(f.Pool), Driver: f.Driver}})
 }
 
 type poolDeleteFlags struct {

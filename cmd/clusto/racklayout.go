@@ -152,7 +152,7 @@ func (f *rackCreateFlags) run(ctx context.Context, inv inventory, out io.Writer)
 
 // ops is the rack, in one batch.
 func (f *rackCreateFlags) ops(layout *rack.Layout) []clusto.Op {
-	ops := []clusto.Op{{Op: "entity", Name: f.Rack, Driver: f.Driver}}
+	ops := []clusto.Op{{Op: "entity", Name: clusto.NewName(f.Rack), Driver: f.Driver}}
 	if f.In != "" {
 		ops = append(ops, clusto.Op{Op: "insert", Name: f.Rack, Into: f.In})
 	}
