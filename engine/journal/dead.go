@@ -92,26 +92,26 @@ func (j *Journal) Letters(ctx context.Context, limit int) (out []Dead, err error
 // how many. It works beside a running daemon, which takes them up within a
 // second.
 func (j *Journal) Retry(ctx context.Context, seqs ...int64) (n int, err error) {
-	return j.mark(ctx, `UPDATE dead SET outcome = '', died = ? WHERE outcome <> ''`, seqs)
+	return j.change(ctx, `UPDATE dead SET outcome = '', died = ? WHERE outcome <> ''`, seqs)
 }
 
 // Drop forgets dead letters, all of them if none are named, and tells how many.
 func (j *Journal) Drop(ctx context.Context, seqs ...int64) (n int, err error) {
-	return j.mark(ctx, `DELETE FROM dead WHERE outcome <> '' AND died <= ?`, seqs)
+	return j.change(ctx, `DELETE FROM dead WHERE outcome <> '' AND died <= ?`, seqs)
 }
 
-func (j *Journal) mark(ctx context.Context, text string, seqs []int64) (n int, err error) {
-	err = j.write(ctx, func(tx *sql.Tx) error {
+func (j *Journal) change(ctx context.Context, text string, seqs []int64) (n int, err error) {
+	err = j.write(ctx, func(tx *sql.Tx) (int, error) {
 		t := now()
 		if len(seqs) == 0 {
-			return count(&n)(tx.ExecContext(ctx, text, t))
+			return 0, count(&n)(tx.ExecContext(ctx, text, t))
 		}
 		for _, seq := range seqs {
 			if err := count(&n)(tx.ExecContext(ctx, text+` AND seq = ?`, t, seq)); err != nil {
-				return err
+				return 0, err
 			}
 		}
-		return nil
+		return 0, nil
 	})
 	if err != nil {
 		return 0, j.failed("write", err)
@@ -131,43 +131,46 @@ func count(n *int) func(sql.Result, error) error {
 }
 
 // revive makes events again of the dead letters that are to be tried again.
-func (j *Journal) revive(ctx context.Context) {
-	var events []trap.Event
-	err := j.write(ctx, func(tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, `SELECT seq, body FROM dead WHERE outcome = '' ORDER BY seq`)
+func (j *Journal) revive(ctx context.Context) error {
+	err := j.write(ctx, func(tx *sql.Tx) (int, error) {
+		events, err := toRetry(ctx, tx)
 		if err != nil {
-			return err
-		}
-		var seq int64
-		var body []byte
-		for rows.Next() {
-			if err = rows.Scan(&seq, &body); err != nil {
-				break
-			}
-			if e, ok := parseBody(seq, body); ok {
-				events = append(events, e)
-			}
-		}
-		if err := errors.Join(err, rows.Err(), rows.Close()); err != nil {
-			return err
+			return 0, err
 		}
 		if err := j.insertAll(tx, events); err != nil {
-			return err
+			return 0, err
 		}
 		_, err = tx.ExecContext(ctx, `DELETE FROM dead WHERE outcome = ''`)
-		return err
+		return len(events), err
 	})
 	if err != nil {
-		if ctx.Err() == nil {
-			j.cfg.Log.Warn("dead letters are not tried again for now", "error", j.failed("write", err))
-		}
-		return
+		return j.failed("write", err)
 	}
-	j.waiting.Add(int64(len(events)))
 	select {
 	case j.more <- struct{}{}:
 	default:
 	}
+	return nil
+}
+
+// toRetry reads the dead letters that are to be tried again.
+func toRetry(ctx context.Context, tx *sql.Tx) (events []trap.Event, err error) {
+	rows, err := tx.QueryContext(ctx, `SELECT seq, body FROM dead WHERE outcome = '' ORDER BY seq`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var seq int64
+	var body []byte
+	for rows.Next() {
+		if err := rows.Scan(&seq, &body); err != nil {
+			return nil, err
+		}
+		if e, ok := parseBody(seq, body); ok {
+			events = append(events, e)
+		}
+	}
+	return events, rows.Err()
 }
 
 // Revived tells when dead letters have become events again.

@@ -1,257 +1,299 @@
 package journal
 
 import (
+	"bytes"
 	"context"
-	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
 	"time"
 )
 
-// claim keeps a second daemon from the file.
+// resolve gives the name that a file has behind all symbolic links, whether or
+// not it exists: what SQLite names its other files after.
+func resolve(name string) (string, error) {
+	for range 40 {
+		dir, err := filepath.EvalSymlinks(filepath.Dir(name))
+		if err != nil {
+			return "", err
+		}
+		name = filepath.Join(dir, filepath.Base(name))
+		target, err := os.Readlink(name)
+		if err != nil {
+			return filepath.Abs(name)
+		}
+		if name = target; !filepath.IsAbs(name) {
+			name = filepath.Join(dir, name)
+		}
+	}
+	return "", syscall.ELOOP
+}
+
+// setUp tells an error of the set-up from one of the machine, which passes: a
+// full disk.
+func setUp(err error, advice string) error {
+	for _, kind := range []error{fs.ErrNotExist, fs.ErrPermission, syscall.ENOTDIR, syscall.EISDIR, syscall.EROFS, syscall.ELOOP, syscall.ENAMETOOLONG} {
+		if errors.Is(err, kind) {
+			return fmt.Errorf("%w: %w%s", ErrConfig, err, advice)
+		}
+	}
+	return fmt.Errorf("open journal: %w", err)
+}
+
+const inAFolder = "; give a file in a folder that exists and may be written"
+
+// claim keeps a second daemon from the file. One that only looks holds the claim
+// for a moment.
 func (j *Journal) claim() error {
-	if j.cfg.Look {
-		return nil
-	}
-	name := j.cfg.File + ".lock"
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o640)
+	f, err := os.OpenFile(j.file+".lock", os.O_CREATE|os.O_RDWR, 0o640)
 	if err != nil {
-		return fmt.Errorf("%w: %w; give a file in a folder that exists and may be written", ErrConfig, err)
+		return setUp(err, inAFolder)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = f.Close()
-		return fmt.Errorf("%w %s: another process uses it; each daemon needs one of its own", ErrConfig, j.cfg.File)
+	for tries := 0; ; tries++ {
+		if err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err == nil {
+			j.lock = f
+			return nil
+		}
+		if tries == 3 {
+			_ = f.Close()
+			return fmt.Errorf("%w %s: another process uses it; each daemon needs one of its own", ErrConfig, j.cfg.File)
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
-	j.lock = f
-	return nil
 }
 
-const (
-	header   = "SQLite format 3\x00"
-	pageSize = 4096
-)
-
-// inspect looks at the file before it is used. fresh says that there is none.
-// One that is damaged is replaced by what is left of it.
-func (j *Journal) inspect(ctx context.Context) (fresh bool, err error) {
-	st, err := os.Stat(j.cfg.File)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return true, nil
-	case err != nil:
-		return false, fmt.Errorf("%w: %w", ErrConfig, err)
-	case !st.Mode().IsRegular():
-		return false, fmt.Errorf("%w %s: it is no regular file", ErrConfig, j.cfg.File)
-	case st.Size() == 0:
-		return true, nil
-	}
-	ours, sqlite, err := j.isOurs()
-	switch {
-	case err != nil:
-		return false, fmt.Errorf("%w: %w", ErrConfig, err)
-	case ours && j.sound(ctx):
-		return false, nil
-	case !ours && (sqlite || st.Size()%pageSize != 0):
-		return false, fmt.Errorf("%w %s: it is something else than a journal; give another name", ErrConfig, j.cfg.File)
-	case j.cfg.Look:
-		return false, fmt.Errorf("%w %s: it is damaged; the daemon saves what can be saved when it starts", ErrConfig, j.cfg.File)
-	}
-	return false, j.salvage(ctx)
-}
-
-// isOurs reads the file's header, and that of its write-ahead log: a young
-// journal is all in there.
-func (j *Journal) isOurs() (ours, sqlite bool, err error) {
-	f, err := os.Open(j.cfg.File)
+// claimed reports whether a daemon has the file.
+func (j *Journal) claimed() bool {
+	f, err := os.Open(j.file + ".lock")
 	if err != nil {
-		return false, false, err
+		return false
 	}
 	defer f.Close()
-	head := make([]byte, len(header))
-	if _, err := io.ReadFull(f, head); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return false, false, err
-	}
-	if string(head) != header {
-		return false, false, nil
-	}
-	db, err := openFile(j.cfg.File)
-	if err != nil {
-		return false, true, err
-	}
-	defer db.Close()
-	var id int64
-	if err := db.QueryRow(`PRAGMA application_id`).Scan(&id); err != nil {
-		return true, true, nil // it is broken further on
-	}
-	return id == applicationID, true, nil
+	return syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) != nil
 }
 
-// sound checks the whole file.
-func (j *Journal) sound(ctx context.Context) bool {
-	db, err := openFile(j.cfg.File)
-	if err != nil {
-		return false
-	}
-	defer db.Close()
-	var verdict string
-	if db.QueryRowContext(ctx, `PRAGMA integrity_check(1)`).Scan(&verdict) != nil || verdict != "ok" {
-		return false
-	}
-	return true
-}
-
-// salvage sets a damaged file aside and makes a new one of the rows that can
-// still be read, which is reported.
-func (j *Journal) salvage(ctx context.Context) error {
-	aside := j.cfg.File + ".damaged-" + time.Now().UTC().Format("20060102T150405.000000000")
-	fresh := j.cfg.File + ".saved"
-	for _, name := range []string{fresh, fresh + "-wal", fresh + "-shm"} {
-		_ = os.Remove(name) // of an attempt that did not end
-	}
-	saved, dead, err := copyRows(ctx, j.cfg.File, fresh)
-	if err != nil {
-		return fmt.Errorf("save what is left of journal %s: %w", j.cfg.File, err)
-	}
-	for _, ext := range []string{"", "-wal", "-shm"} {
-		if err := os.Rename(j.cfg.File+ext, aside+ext); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("set the damaged journal aside: %w", err)
-		}
-	}
-	if err := os.Rename(fresh, j.cfg.File); err != nil {
-		return fmt.Errorf("put the saved journal in place: %w", err)
-	}
-	if dir, err := os.Open(filepath.Dir(j.cfg.File)); err == nil {
-		_ = dir.Sync() // the renames are made either way
-		_ = dir.Close()
-	}
-	j.cfg.Log.Error("the journal is damaged: what could be read is saved, the rest is lost",
-		"journal", j.cfg.File, "events", saved, "dead_letters", dead, "set_aside", aside)
-	return nil
-}
-
-// copyRows copies every row that can be read and whose sum is right.
-func copyRows(ctx context.Context, from, to string) (events, dead int, err error) {
-	dst, err := openFile(to)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer dst.Close()
-	if _, err := dst.ExecContext(ctx, schema); err != nil {
-		return 0, 0, err
-	}
-	src, err := sql.Open("sqlite", "file:"+escape(from)+"?_pragma=writable_schema(ON)") // a file that is cut short opens no other way
-	if err != nil {
-		return 0, 0, err
-	}
-	defer src.Close()
-	tx, err := dst.BeginTx(ctx, nil)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer tx.Rollback() //nolint:errcheck // it fails after Commit, as it should
-	if events, err = copyEvents(ctx, src, tx); err != nil {
-		return 0, 0, err
-	}
-	for _, order := range []string{"ASC", "DESC"} { // what lies behind a damaged page is reached from the other end
-		n, err := copyDead(ctx, src, tx, order)
-		if err != nil {
-			return 0, 0, err
-		}
-		dead += n
-	}
-	if err := tx.Commit(); err != nil {
-		return 0, 0, err
-	}
-	_, err = dst.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
-	return events, dead, err
-}
-
-// copyEvents copies every event that can be reached. Errors are those of tx.
-func copyEvents(ctx context.Context, src *sql.DB, tx *sql.Tx) (n int, err error) {
-	var first, last sql.NullInt64
-	for _, q := range []string{`SELECT min(seq) FROM events`, `SELECT 1`} { // without the first page's rows, from the beginning
-		if src.QueryRowContext(ctx, q).Scan(&first) == nil {
-			break
-		}
-	}
-	for _, q := range []string{`SELECT seq FROM sqlite_sequence WHERE name = 'events'`, `SELECT max(seq) FROM events`} {
-		if src.QueryRowContext(ctx, q).Scan(&last) == nil && last.Valid {
-			break
-		}
-	}
-	if !first.Valid || !last.Valid || last.Int64-first.Int64 > reachMost {
-		return 0, nil
-	}
-	err = copyBetween(ctx, src, tx, first.Int64, last.Int64, &n)
-	return n, err
-}
-
-// copyBetween copies the events from lo to hi. If one of them cannot be read,
-// each half is tried by itself, so that a damaged page costs what is on it and
-// no more.
-func copyBetween(ctx context.Context, src *sql.DB, tx *sql.Tx, lo, hi int64, n *int) error {
-	whole, err := copyRun(ctx, src, tx, lo, hi, n)
-	if err != nil || whole || lo == hi {
-		return err
-	}
-	mid := lo + (hi-lo)/2
-	if err := copyBetween(ctx, src, tx, lo, mid, n); err != nil {
-		return err
-	}
-	return copyBetween(ctx, src, tx, mid+1, hi, n)
-}
-
-// copyRun reports whether every row could be read. The error is tx's.
-func copyRun(ctx context.Context, src *sql.DB, tx *sql.Tx, lo, hi int64, n *int) (whole bool, err error) {
-	rows, err := src.QueryContext(ctx, `SELECT seq, body FROM events NOT INDEXED WHERE seq BETWEEN ? AND ? ORDER BY seq`, lo, hi)
-	if err != nil {
+// regular reports whether there is a file with something in it.
+func (j *Journal) regular() (bool, error) {
+	st, err := os.Stat(j.file)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
 		return false, nil
+	case err != nil:
+		return false, setUp(err, "")
+	case !st.Mode().IsRegular():
+		return false, fmt.Errorf("%w %s: it is no regular file", ErrConfig, j.cfg.File)
 	}
-	defer rows.Close()
-	var seq int64
-	var body []byte
-	for rows.Next() {
-		if rows.Scan(&seq, &body) != nil {
-			return false, nil
-		}
-		e, ok := parseBody(seq, body)
-		if !ok {
-			continue
-		}
-		if err := count(n)(tx.ExecContext(ctx, `INSERT OR IGNORE INTO events (seq, switch, body) VALUES (?, ?, ?)`, seq, word(e.Switch), body)); err != nil {
-			return false, err
-		}
-	}
-	return rows.Err() == nil, nil
+	return st.Size() > 0, nil
 }
 
-// reachMost bounds the search for rows behind damaged pages.
-const reachMost = 1 << 24
+// findings are what can be said of the file before SQLite has it.
+type findings struct {
+	damaged bool
+	blank   bool  // it says of itself neither that it is a journal nor that it is none
+	loose   []row // events at the log's end that SQLite will not take
+}
 
-func copyDead(ctx context.Context, src *sql.DB, tx *sql.Tx, order string) (n int, err error) {
-	rows, err := src.QueryContext(ctx, `SELECT seq, body, outcome, reason, died FROM dead ORDER BY seq `+order)
+// examine looks at the file and its write-ahead log as they lie there. An error
+// that wraps ErrConfig says that it is no journal, or one of another version.
+func (j *Journal) examine() (f findings, err error) {
+	if _, err := j.regular(); err != nil {
+		return f, err
+	}
+	im, err := openImage(j.file)
 	if err != nil {
-		return 0, nil // nothing can be read
+		return f, setUp(err, "")
 	}
-	defer rows.Close()
-	var seq, died int64
-	var body []byte
-	var outcome, reason string
-	for rows.Next() {
-		if rows.Scan(&seq, &body, &outcome, &reason, &died) != nil {
-			break
+	defer im.Close()
+	first := make([]byte, pageSize)
+	if err := im.page(first, 1); err != nil {
+		return f, fmt.Errorf("read journal %s: %w", j.cfg.File, err)
+	}
+	if f.damaged, f.blank, err = j.judge(im, first); err != nil || f.damaged {
+		return f, err
+	}
+	err = im.looseRows(func(r row) error {
+		if !r.dead {
+			f.loose = append(f.loose, r.clone())
 		}
-		if _, ok := parseBody(seq, body); !ok {
-			continue
-		}
-		if err := count(&n)(tx.ExecContext(ctx, `INSERT OR IGNORE INTO dead (seq, body, outcome, reason, died) VALUES (?, ?, ?, ?, ?)`,
-			seq, body, outcome, reason, died)); err != nil {
-			return n, err
+		return nil
+	})
+	return f, err
+}
+
+// judge tells what the file is by its first page (section 1.3).
+func (j *Journal) judge(im *image, first []byte) (damaged, blank bool, err error) {
+	be := binary.BigEndian
+	magic := string(first[:len(header)]) == header
+	id, version := be.Uint32(first[68:]), be.Uint32(first[60:])
+	switch {
+	case im.size == 0:
+		return im.hold(), true, nil
+	case magic && id == applicationID && version > schemaVersion:
+		return false, false, fmt.Errorf("%w %s: a newer version of this program made it (%d, not %d); take that one, or give another name",
+			ErrConfig, j.cfg.File, version, schemaVersion)
+	case magic && id == applicationID:
+		mode := first[18] // how it is written; 19: how it is read
+		return im.broken || mode < 1 || mode > 2 || first[19] < 1 || first[19] > 2, false, nil
+	case magic && id == 0 && !im.broken:
+		return false, true, nil
+	case im.hold(), !magic && (j.marked || bytes.Equal(first, make([]byte, pageSize))):
+		return true, false, nil
+	}
+	return false, false, j.foreign()
+}
+
+func (j *Journal) foreign() error {
+	return fmt.Errorf("%w %s: it is something else than a journal; give another name", ErrConfig, j.cfg.File)
+}
+
+// errFound ends a search.
+var errFound = errors.New("found")
+
+// hold reports whether there is a journal's row anywhere.
+func (im *image) hold() bool {
+	return errors.Is(im.rows(func(row) error { return errFound }), errFound)
+}
+
+// take opens the file for the daemon: a new one is made, one that is damaged is
+// replaced by what is left of it.
+func (j *Journal) take(ctx context.Context) error {
+	if err := j.swap(); err != nil {
+		return err
+	}
+	f, err := j.examine()
+	if err != nil {
+		return err
+	}
+	if !f.damaged {
+		err = j.prepare(ctx, f.blank)
+	}
+	switch {
+	case errors.Is(err, errDamaged) && f.blank:
+		return j.foreign()
+	case f.damaged, errors.Is(err, errDamaged):
+		f.damaged = true
+		if err = j.salvage(ctx); err == nil {
+			err = j.prepare(ctx, false)
 		}
 	}
-	return n, nil
+	if err != nil {
+		return err
+	}
+	if err := j.recount(ctx); err != nil {
+		return err
+	}
+	return j.account(ctx, f)
+}
+
+// prepare has SQLite open the file, and check it. If it is none yet, and
+// another's tables are in it, it is left as it is.
+func (j *Journal) prepare(ctx context.Context, blank bool) (err error) {
+	if blank {
+		if err := j.nobodys(ctx); err != nil {
+			return err
+		}
+	}
+	if j.db, err = openFile(j.file); err != nil {
+		return err
+	}
+	if err = check(ctx, j.db); err == nil {
+		_, err = j.shape(ctx, j.db)
+	}
+	if err == nil {
+		err = j.make(ctx)
+	}
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, ErrConfig) {
+		err = j.failed("open", err)
+	}
+	return errors.Join(err, j.shut())
+}
+
+// nobodys makes sure that no table in the file is another's.
+func (j *Journal) nobodys(ctx context.Context) error {
+	if some, err := j.regular(); err != nil || !some {
+		return err
+	}
+	db, err := openAs(j.file, "")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	ours, err := j.shape(ctx, db)
+	if err == nil && !ours {
+		err = j.foreign()
+	}
+	return blame(err)
+}
+
+func (j *Journal) shut() error {
+	db := j.db
+	if j.db = nil; db == nil {
+		return nil
+	}
+	return db.Close()
+}
+
+// look opens the file beside its daemon, or without one. It changes nothing.
+func (j *Journal) look(ctx context.Context) (err error) {
+	none := fmt.Errorf("%w %s: there is no journal", ErrConfig, j.cfg.File)
+	if some, err := j.regular(); err != nil {
+		return err
+	} else if !some {
+		return none
+	}
+	if err := j.may(); err != nil {
+		return err
+	}
+	if !j.claimed() {
+		if f, err := j.examine(); err != nil {
+			return err
+		} else if f.damaged {
+			return j.toBeSaved()
+		}
+	}
+	if j.db, err = openFile(j.file); err != nil {
+		return err
+	}
+	var id int64
+	if err = j.db.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&id); err == nil && id != applicationID {
+		return j.foreign()
+	}
+	if err = blame(err); err == nil {
+		err = check(ctx, j.db)
+	}
+	if errors.Is(err, errDamaged) {
+		return j.toBeSaved()
+	} else if err != nil {
+		return j.failed("open", err)
+	}
+	return j.recount(ctx)
+}
+
+func (j *Journal) toBeSaved() error {
+	return fmt.Errorf("%w %s: it is damaged; the daemon saves what can be saved when it starts", ErrConfig, j.cfg.File)
+}
+
+// may makes sure that this user may open the file: SQLite writes beside it, even
+// to look.
+func (j *Journal) may() error {
+	files := []string{j.file, filepath.Dir(j.file)}
+	for _, ext := range []string{"-wal", "-shm"} {
+		if _, err := os.Stat(j.file + ext); err == nil {
+			files = append(files, j.file+ext)
+		}
+	}
+	for _, name := range files {
+		const readAndWrite = 4 | 2
+		if err := syscall.Access(name, readAndWrite); err != nil {
+			return fmt.Errorf("look into journal %s: this user may not read and write %s, as even looking needs: %w; become the daemon's user, or root", j.cfg.File, name, err)
+		}
+	}
+	return nil
 }

@@ -56,11 +56,16 @@ func (c Config) withDefaults() Config {
 // Journal is an open journal. It is safe for concurrent use.
 type Journal struct {
 	cfg  Config
+	file string // cfg.File behind all symbolic links
 	db   *sql.DB
-	lock *os.File
+	lock *os.File // with the mark in it; nil for one that looks
 
 	waiting atomic.Int64 // events in the file
-	damaged atomic.Int64 // rows whose sum was wrong
+	damaged atomic.Int64 // events that are lost
+
+	mark    mark // what the lock file said at the start
+	marked  bool // it said something
+	marking [markSize]byte
 
 	writing sync.Mutex // held from a transaction's begin to its end
 	seq     int64      // of the last event; guarded by writing
@@ -87,15 +92,12 @@ type Entry struct {
 }
 
 // Open opens the journal, or makes it. What a damaged file still holds is
-// saved: the file is set aside and what was lost is logged. An error that wraps
+// saved: the file is set aside, what was lost is logged and counted. An error that wraps
 // ErrConfig is one of the set-up.
 func Open(ctx context.Context, cfg Config) (*Journal, error) {
 	j := &Journal{cfg: cfg.withDefaults(), more: make(chan struct{}, 1)}
 	if cfg.File == "" {
 		return nil, fmt.Errorf("%w: no name given", ErrConfig)
-	}
-	if err := j.claim(); err != nil {
-		return nil, err
 	}
 	if err := j.open(ctx); err != nil {
 		return nil, errors.Join(err, j.Close())
@@ -108,37 +110,29 @@ func Open(ctx context.Context, cfg Config) (*Journal, error) {
 	return j, nil
 }
 
-var schema = fmt.Sprintf(`
-	CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY AUTOINCREMENT, switch INTEGER NOT NULL, body BLOB NOT NULL);
-	CREATE INDEX IF NOT EXISTS events_by_switch ON events (switch, seq);
-	CREATE TABLE IF NOT EXISTS dead (seq INTEGER PRIMARY KEY, body BLOB NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL, died INTEGER NOT NULL);
-	PRAGMA application_id = %d;`, applicationID)
-
-// applicationID marks the file as a journal: "CLJS".
-const applicationID = 0x434c4a53
-
-func (j *Journal) open(ctx context.Context) error {
-	fresh, err := j.inspect(ctx)
-	if err != nil {
-		return err
-	}
-	if j.db, err = openFile(j.cfg.File); err != nil {
-		return err
-	}
-	if fresh && j.cfg.Look {
+func (j *Journal) open(ctx context.Context) (err error) {
+	j.file, err = resolve(j.cfg.File)
+	switch {
+	case j.cfg.Look && errors.Is(err, os.ErrNotExist):
 		return fmt.Errorf("%w %s: there is no journal", ErrConfig, j.cfg.File)
+	case err != nil:
+		return setUp(err, inAFolder)
+	case j.cfg.Look:
+		return j.look(ctx)
 	}
-	if !j.cfg.Look {
-		if _, err := j.db.ExecContext(ctx, schema); err != nil {
-			return j.failed("open", err)
-		}
+	if err := j.claim(); err != nil {
+		return err
 	}
-	return j.recount(ctx)
+	j.readMark()
+	return j.take(ctx)
 }
 
 func openFile(name string) (*sql.DB, error) {
-	db, err := sql.Open("sqlite", "file:"+escape(name)+"?_txlock=immediate&_pragma=busy_timeout(10000)"+
-		"&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(4000)")
+	return openAs(name, "&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(4000)")
+}
+
+func openAs(name, pragmas string) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", "file:"+escape(name)+"?_txlock=immediate&_pragma=busy_timeout(10000)"+pragmas)
 	if err != nil {
 		return nil, fmt.Errorf("open journal %s: %w", name, err)
 	}

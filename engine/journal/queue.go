@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -32,35 +33,48 @@ func (j *Journal) Append(events []trap.Event) (stored int, err error) {
 	gone := j.takeEnded()
 	room := j.cfg.Max - int(j.waiting.Load()) + gone.len()
 	n := min(len(events), max(room, 0))
-	err = j.write(context.Background(), func(tx *sql.Tx) error {
+	err = j.write(context.Background(), func(tx *sql.Tx) (int, error) {
 		if err := j.remove(tx, &gone); err != nil {
-			return err
+			return 0, err
 		}
-		return j.insertAll(tx, events[:n])
+		return n - gone.len(), j.insertAll(tx, events[:n])
 	})
 	if err != nil {
 		j.putBack(&gone)
 		return 0, j.failed("write", err)
 	}
-	j.waiting.Add(int64(n - gone.len()))
 	if n < len(events) {
 		return n, fmt.Errorf("%d events wait in %s: %w", j.waiting.Load(), j.cfg.File, trap.ErrFull)
 	}
 	return n, nil
 }
 
-func (j *Journal) write(ctx context.Context, fn func(*sql.Tx) error) error {
+// write runs a transaction, and marks how far the journal has come. fn tells how
+// many more events wait then.
+func (j *Journal) write(ctx context.Context, fn func(*sql.Tx) (more int, err error)) error {
 	j.writing.Lock()
 	defer j.writing.Unlock()
+	last := j.seq
+	more, err := j.transact(ctx, fn)
+	if err != nil {
+		j.seq = last
+		return err
+	}
+	j.waiting.Add(int64(more))
+	j.writeMark()
+	return nil
+}
+
+func (j *Journal) transact(ctx context.Context, fn func(*sql.Tx) (int, error)) (more int, err error) {
 	tx, err := j.db.BeginTx(ctx, nil)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer tx.Rollback() //nolint:errcheck // it fails after Commit, as it should
-	if err := fn(tx); err != nil {
-		return err
+	if more, err = fn(tx); err != nil {
+		return 0, err
 	}
-	return tx.Commit()
+	return more, tx.Commit()
 }
 
 // insertAll numbers the events on from the last one. A number is not given
@@ -151,11 +165,11 @@ func (j *Journal) flush(ctx context.Context) error {
 	if gone.len() == 0 {
 		return nil
 	}
-	if err := j.write(ctx, func(tx *sql.Tx) error { return j.remove(tx, &gone) }); err != nil {
+	err := j.write(ctx, func(tx *sql.Tx) (int, error) { return -gone.len(), j.remove(tx, &gone) })
+	if err != nil {
 		j.putBack(&gone)
 		return j.failed("write", err)
 	}
-	j.waiting.Add(int64(-gone.len()))
 	return nil
 }
 
@@ -164,6 +178,8 @@ func (j *Journal) flush(ctx context.Context) error {
 func (j *Journal) tidy(ctx context.Context) {
 	tick := time.NewTicker(tidyEvery)
 	defer tick.Stop()
+	flushing := again{log: j.cfg.Log, text: "events that are done stay in the journal for now"}
+	reviving := again{log: j.cfg.Log, text: "dead letters are not tried again for now"}
 	var last int64
 	for {
 		select {
@@ -171,14 +187,39 @@ func (j *Journal) tidy(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if err := j.flush(ctx); err != nil && ctx.Err() == nil {
-			j.cfg.Log.Warn("events that are done stay in the journal for now", "error", err)
-		}
+		flushing.tell(ctx, j.flush(ctx), time.Now())
 		var revived sql.NullInt64
-		if j.db.QueryRowContext(ctx, `SELECT max(died) FROM dead WHERE outcome = ''`).Scan(&revived) == nil && revived.Int64 != last {
-			last = revived.Int64
-			j.revive(ctx)
+		if j.db.QueryRowContext(ctx, `SELECT max(died) FROM dead WHERE outcome = ''`).Scan(&revived) != nil || revived.Int64 == last {
+			continue
 		}
+		err := j.revive(ctx)
+		if reviving.tell(ctx, err, time.Now()); err == nil {
+			last = revived.Int64 // else it is tried once more
+		}
+	}
+}
+
+// again tells of a failure once a minute, or when it is another one.
+type again struct {
+	log  *slog.Logger
+	text string
+
+	told string
+	when time.Time
+	held int // times it was not told
+}
+
+// tell is given every outcome; that of an end is none.
+func (a *again) tell(ctx context.Context, err error, now time.Time) {
+	switch {
+	case ctx.Err() != nil:
+	case err == nil:
+		a.told = ""
+	case err.Error() == a.told && now.Sub(a.when) < time.Minute:
+		a.held++
+	default:
+		a.log.Warn(a.text, "error", err, "more", a.held)
+		a.told, a.when, a.held = err.Error(), now, 0
 	}
 }
 

@@ -1,0 +1,116 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+const (
+	// applicationID marks the file as a journal: "CLJS".
+	applicationID = 0x434c4a53
+	// schemaVersion is the file's user_version; 0 is that of the same tables
+	// before there was one.
+	schemaVersion = 1
+)
+
+// tables are what a journal consists of: names, and the rest of what makes them.
+var tables = []struct{ kind, name, rest string }{
+	{"TABLE", "events", " (seq INTEGER PRIMARY KEY AUTOINCREMENT, switch INTEGER NOT NULL, body BLOB NOT NULL)"},
+	{"INDEX", "events_by_switch", " ON events (switch, seq)"},
+	{"TABLE", "dead", " (seq INTEGER PRIMARY KEY, body BLOB NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL, died INTEGER NOT NULL)"},
+}
+
+// errDamaged says that what is in the file is not as it was written.
+var errDamaged = errors.New("it is damaged")
+
+// tableOf tells which of the tables a name is.
+func tableOf(name string) int {
+	for i := range tables {
+		if tables[i].name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// shape compares the tables in the file with those of a journal: ours says that
+// none is another's. The error wraps ErrConfig if one of ours is another one
+// than it should be.
+func (j *Journal) shape(ctx context.Context, db *sql.DB) (ours bool, err error) {
+	rows, err := db.QueryContext(ctx, `SELECT name, COALESCE(sql, '') FROM sqlite_schema WHERE name NOT LIKE 'sqlite\_%' ESCAPE '\'`)
+	if err != nil {
+		return false, err
+	}
+	defer rows.Close()
+	ours = true
+	for rows.Next() {
+		var name, text string
+		if err := rows.Scan(&name, &text); err != nil {
+			return false, err
+		}
+		switch i := tableOf(name); {
+		case i < 0:
+			ours = false
+		case text != "CREATE "+tables[i].kind+" "+name+tables[i].rest:
+			return false, fmt.Errorf("%w %s: another version of this program made it: its %s is %q; take that version, or give another name", ErrConfig, j.cfg.File, name, text)
+		}
+	}
+	return ours, rows.Err()
+}
+
+// check reads the whole file. An error that wraps errDamaged says that it has to
+// be saved.
+func check(ctx context.Context, db *sql.DB) error {
+	var verdict string
+	if err := db.QueryRowContext(ctx, `PRAGMA integrity_check(1)`).Scan(&verdict); err != nil {
+		return blame(err)
+	}
+	if verdict != "ok" {
+		return fmt.Errorf("%w: %s", errDamaged, verdict)
+	}
+	return nil
+}
+
+// blame tells an error of the file, to which it adds errDamaged, from one of the
+// machine: a full disk, a file that may not be written.
+func blame(err error) error {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_EMPTY, sqlite3.SQLITE_SCHEMA:
+		return fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	return err
+}
+
+// make completes the tables, at once, and brings them into the file itself, so
+// that it is a journal without its write-ahead log.
+func (j *Journal) make(ctx context.Context) error {
+	tx, err := j.db.BeginTx(ctx, nil)
+	if err != nil {
+		return blame(err)
+	}
+	defer tx.Rollback() //nolint:errcheck // it fails after Commit, as it should
+	for _, t := range tables {
+		if _, err := tx.ExecContext(ctx, "CREATE "+t.kind+" IF NOT EXISTS "+t.name+t.rest); err != nil {
+			return blame(err)
+		}
+	}
+	for _, text := range []string{fmt.Sprintf(`PRAGMA application_id = %d`, applicationID), fmt.Sprintf(`PRAGMA user_version = %d`, schemaVersion)} {
+		if _, err := tx.ExecContext(ctx, text); err != nil {
+			return blame(err)
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		return blame(err)
+	}
+	_, err = j.db.ExecContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`)
+	return blame(err)
+}
