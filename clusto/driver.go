@@ -35,7 +35,7 @@ var Drivers = map[string]Driver{
 	"entity":                  {Type: "generic"},
 	"equinixdatacenter":       {Type: "datacenter"},
 	"exclusive_pool":          {Type: "pool"},
-	"ipmanager":               {Type: "resourcemanager", Props: []Attr{property("netmask", Value{Type: String, Str: "255.255.255.255"})}},
+	"ipmanager":               {Type: "resourcemanager", Props: []Attr{property("netmask", Value{Type: String, Str: singleAddress})}},
 	"location":                {Type: "location"},
 	"netscaler":               {Type: "appliance", Ports: map[string]int{"console-serial": 1, "nic-eth": 1, "pwr-nema-5": 2}},
 	"netscaler10010":          {Type: "appliance", Ports: map[string]int{"console-serial": 1, "nic-eth": 9, "pwr-nema-5": 2}},

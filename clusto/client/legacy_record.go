@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -190,45 +189,5 @@ func (p *managerProps) of(key string) *last {
 
 // network gives the range; nil without a usable base address.
 func (p *managerProps) network(name string) *clusto.Network {
-	base, length, hasLength := strings.Cut(p.base.text, "/")
-	mask := p.mask.text
-	if hasLength && (mask == "" || mask == singleAddress) {
-		mask = length
-	}
-	ip, err := netip.ParseAddr(base)
-	bits, ok := maskLength(mask)
-	if err != nil || !ip.Is4() || !ok {
-		return nil
-	}
-	nw := &clusto.Network{Name: name, Prefix: netip.PrefixFrom(ip, bits).Masked()}
-	if gw, err := netip.ParseAddr(p.gateway.text); err == nil && gw.Is4() {
-		nw.Gateway = gw
-	}
-	return nw
+	return clusto.ParseNetwork(name, p.base.text, p.mask.text, p.gateway.text)
 }
-
-// singleAddress is the netmask that the driver gives a manager without one.
-const singleAddress = "255.255.255.255"
-
-// maskLength reads a netmask: "255.255.255.0", "24" or "/24"; none is a single
-// address.
-func maskLength(s string) (int, bool) {
-	if s == "" {
-		return 32, true
-	}
-	if n, err := strconv.Atoi(strings.TrimPrefix(s, "/")); err == nil {
-		return n, n >= 0 && n <= 32
-	}
-	ip, err := netip.ParseAddr(s)
-	if err != nil || !ip.Is4() {
-		return 0, false
-	}
-	for n := range 33 {
-		if p := netip.PrefixFrom(allOnes, n).Masked(); p.Addr() == ip {
-			return n, true
-		}
-	}
-	return 0, false
-}
-
-var allOnes = netip.AddrFrom4([4]byte{255, 255, 255, 255})

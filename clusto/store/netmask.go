@@ -2,32 +2,8 @@ package store
 
 import (
 	"encoding/binary"
-	"math/bits"
 	"net/netip"
-	"strconv"
-	"strings"
 )
-
-const defaultNetmask = "255.255.255.255"
-
-// maskLength reads a netmask: "255.255.255.0", "24" or "/24". None at all is
-// the driver's default, a single address.
-func maskLength(s string) (int, bool) {
-	if s == "" {
-		return 32, true
-	}
-	if n, err := strconv.Atoi(strings.TrimPrefix(s, "/")); err == nil {
-		return n, n >= 0 && n <= 32
-	}
-	ip, err := netip.ParseAddr(s)
-	if err != nil || !ip.Is4() {
-		return 0, false
-	}
-	b := ip.As4()
-	mask := binary.BigEndian.Uint32(b[:])
-	ones := bits.LeadingZeros32(^mask)
-	return ones, mask<<ones == 0 || ones == 32
-}
 
 // intShift is added to an address to store it as a signed number: the original
 // subtracts 2147483648, so that it fits 32 bits everywhere.

@@ -37,24 +37,7 @@ func (m *ranged) add(r *row) {
 // network reads the properties. Without a usable baseip there is no range, and
 // the result is nil.
 func (m *ranged) network() *clusto.Network {
-	base, mask, gateway := m.props[0].text, m.props[1].text, m.props[2].text
-	base, bits, hasBits := strings.Cut(base, "/")
-	ip, err := netip.ParseAddr(base)
-	if err != nil || !ip.Is4() {
-		return nil
-	}
-	if hasBits && (mask == "" || mask == defaultNetmask) {
-		mask = bits
-	}
-	length, ok := maskLength(mask)
-	if !ok {
-		return nil
-	}
-	nw := &clusto.Network{Name: m.name, Prefix: netip.PrefixFrom(ip, length).Masked()}
-	if gw, err := netip.ParseAddr(gateway); err == nil && gw.Is4() {
-		nw.Gateway = gw
-	}
-	return nw
+	return clusto.ParseNetwork(m.name, m.props[0].text, m.props[1].text, m.props[2].text)
 }
 
 // manager is an IP manager whose range is known.
