@@ -9,11 +9,33 @@ import (
 	"github.com/clusto/clusto-engine/clusto"
 )
 
+// fileTest is a file and what it has to give, line by line.
+type fileTest struct {
+	name, in string
+	want     []string
+}
+
+// refused wants files refused, for these reasons.
+func refused(t *testing.T, file string, parse func(string, []byte) (*Site, error), tests []fileTest) {
+	t.Helper()
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			site, err := parse(file, []byte(test.in))
+			if err == nil {
+				t.Fatalf("no error, but %d operations", len(site.Ops()))
+			}
+			if got, want := err.Error(), strings.Join(test.want, "\n"); got != want {
+				t.Errorf("got\n%s\nwant\n%s", got, want)
+			}
+			if !errors.Is(err, clusto.ErrInvalid) {
+				t.Error("the error is not clusto.ErrInvalid")
+			}
+		})
+	}
+}
+
 func TestParseErrors(t *testing.T) {
-	for _, test := range []struct {
-		name, in string
-		want     []string
-	}{
+	refused(t, "site.yaml", Parse, []fileTest{
 		{"empty", "", []string{
 			`site.yaml: there is nothing in it; a site begins with a section, such as "servers:"`,
 		}},
@@ -35,6 +57,11 @@ func TestParseErrors(t *testing.T) {
 		{"two documents", "pools: {a: }\n---\npools: {b: }\n", []string{
 			`site.yaml:2: a second YAML document begins here; write one file for each, or take the --- out`,
 		}},
+	})
+}
+
+func TestKeyErrors(t *testing.T) {
+	refused(t, "site.yaml", Parse, []fileTest{
 		{"unknown section", "severs: {}\nracks: {}\n", []string{
 			`site.yaml:1: unknown key "severs": did you mean "servers"?`,
 			`site.yaml:2: unknown key "racks": known here are networks, locations, pools, servers, devices, entities`,
@@ -58,6 +85,11 @@ func TestParseErrors(t *testing.T) {
 		{"the same key twice", "servers:\n  a:\n    ip: 10.0.0.1\n    ip: 10.0.0.2\n", []string{
 			`site.yaml:4: server a: "ip" is there twice, first on line 3; keep one of them`,
 		}},
+	})
+}
+
+func TestBodyErrors(t *testing.T) {
+	refused(t, "site.yaml", Parse, []fileTest{
 		{"drivers", "locations:\n  a: \n  b: {driver: Basic Rack}\n  c: {driver: basicserver}\nservers:\n  d: {driver: basicrack}\n  e: {driver: [x]}\n  f: {driver: clustometa}\n", []string{
 			`site.yaml:2: location a: has no driver; name one that makes a datacenter, rack, cage, zone, location, such as "driver: basicdatacenter"`,
 			`site.yaml:3: location b: driver "Basic Rack": want lower-case letters, digits and _, such as basicdatacenter`,
@@ -74,6 +106,11 @@ func TestParseErrors(t *testing.T) {
 			`site.yaml:4: server c: want a mapping (key: value), got "3"`,
 			`site.yaml:4: server c: want a mapping (key: value), got "4"`,
 		}},
+	})
+}
+
+func TestPortErrors(t *testing.T) {
+	refused(t, "site.yaml", Parse, []fileTest{
 		{"MACs", "servers:\n  a: {mac: 00:11:22:33:44}\n  b: {mac: 01:00:5e:00:00:01}\n  c: {mac: }\n  d: {mac: 02:00:00:00:00:01}\n" +
 			"  e: {ports: {nic-eth: {2: {mac: 0200.0000.0001}}}}\n  f: {ipmi: {mac: 02-00-00-00-00-01}}\n  g: {mac: 02:00:00:00:00:02, ports: {nic-eth: {1: {mac: 02:00:00:00:00:03}}}}\n", []string{
 			`site.yaml:2: server a: port-nic-eth/mac number 1: "00:11:22:33:44" is no MAC; want six bytes in hex, as in 00:11:22:33:44:55`,
@@ -90,6 +127,11 @@ func TestParseErrors(t *testing.T) {
 			`site.yaml:7: server a: port attribute "0x": want letters, digits, _ and -, a letter or _ first`,
 			`site.yaml:8: server a: port type "1x": want letters, digits, _ and -, a letter or _ first`,
 		}},
+	})
+}
+
+func TestAddressErrors(t *testing.T) {
+	refused(t, "site.yaml", Parse, []fileTest{
 		{"addresses", "servers:\n  a: {ip: 10.0.0.300}\n  b: {ip: 10.1}\n  c: {ip: 10.0.0.1/24}\n  d: {ip: \"::1\"}\n  e: {ip: 224.0.0.1}\n  f: {ip: 10.0.0.1}\n  g: {ip: [10.0.0.1, {osport: eth0}, {ip: 10.0.0.2, port: 1}]}\n  h: {ip: 010.0.0.1}\n", []string{
 			`site.yaml:2: server a: ip: "10.0.0.300" is no IPv4 address; want four numbers from 0 to 255, as in 192.168.1.50`,
 			`site.yaml:3: server b: ip: "10.1" is no IPv4 address; want four numbers from 0 to 255, as in 192.168.1.50`,
@@ -112,6 +154,11 @@ func TestParseErrors(t *testing.T) {
 			`site.yaml:8: network g: gateway 10.9.1.1 is outside the network 10.9.0.0/24`,
 			`site.yaml:10: network i: 10.8.4.0/24 overlaps 10.8.0.0/16 of network h on line 9; an address needs one manager`,
 		}},
+	})
+}
+
+func TestPlaceErrors(t *testing.T) {
+	refused(t, "site.yaml", Parse, []fileTest{
 		{"places", "locations:\n  r: {driver: basicrack}\n  dc: {driver: basicdatacenter}\nnetworks: {n: {cidr: 10.0.0.0/8}}\nservers:\n  a: {in: r}\n  b: {in: {rack: r}}\n  c: {in: {rack: dc, ru: 1}}\n" +
 			"  d: {in: {rack: r, ru: 1}}\n  e: {in: {rack: r, ru: 1}}\n  f: {in: [n, a, elsewhere, elsewhere, \"\"]}\n  g: {in: {rack: r, unit: 1}}\n  h: {in: {rack: r, ru: 0x1}}\n", []string{
 			`site.yaml:6: server a: in r: it is a rack; write {rack: r, ru: N}, N being the unit counted from 1`,
@@ -130,6 +177,11 @@ func TestParseErrors(t *testing.T) {
 			`site.yaml:4: pool a is inside itself: a in b in c in a; take one of them out`,
 			`site.yaml:5: pool d is inside itself: d in d; take one of them out`,
 		}},
+	})
+}
+
+func TestValueErrors(t *testing.T) {
+	refused(t, "site.yaml", Parse, []fileTest{
 		{"values", "pools:\n  p:\n    dhcp:\n      a: \n      b: !!binary aGk=\n      c: !mine x\n      d: {relation: nowhere}\n      e: {datetime: soon}\n      1f: x\n      enabled: maybe\n  q: {dhcp: {enabled: [1]}}\n", []string{
 			`site.yaml:4: pool p: dhcp/a: has no value; write "" for an empty text, or take the line out`,
 			`site.yaml:5: pool p: dhcp/b: the tag !!binary is not known here; leave it out`,
@@ -153,6 +205,11 @@ func TestParseErrors(t *testing.T) {
 			`site.yaml:13: pool p: attrs: subkey "": want letters, digits, _ and -, a letter or _ first`,
 			`site.yaml:17: pool q: dhcp/domain is set twice, first on line 16; keep one, or give them numbers under attrs`,
 		}},
+	})
+}
+
+func TestEntityErrors(t *testing.T) {
+	refused(t, "site.yaml", Parse, []fileTest{
 		{"what an export says", "entities:\n  a: {}\n  b: {driver: basicservr}\n  c: {driver: own}\n  d: {driver: own, type: Server}\n  e/f: {driver: pool}\n  g: {driver: pool, cidr: 10.0.0.0/8}\n" +
 			"  h: {driver: pool, raw: {a: 1}}\n  i: {driver: pool, raw: [{key: a}, {key: a, value: {relation: x}}, {key: a, number: x, value: 1}, {keys: a}]}\n  j: {driver: pool, counters: {a: b, c: 5000000000}}\n" +
 			"  k: {driver: pool, in: [{number: 3}, {name: l, number: -1}, {name: l, rack: r}]}\n  l: {driver: pool, attrs: [{key: a, value: {int: many}}]}\n  m: {driver: basicserver, ports: {nic-eth: {1: {to: sw1}, 2: {to: k/1}}}}\npools:\n  n: {type: pool, mac: 02:00:00:00:00:01}\n  o: {in: m}\n", []string{
@@ -178,24 +235,16 @@ func TestParseErrors(t *testing.T) {
 			`site.yaml:15: pool n: unknown key "mac": known here are driver, in, dhcp, attrs, raw, counters`,
 			`site.yaml: and 1 more errors`,
 		}},
+	})
+}
+
+func TestAliasErrors(t *testing.T) {
+	refused(t, "site.yaml", Parse, []fileTest{
 		{"an alias inside itself", "pools:\n  p: {dhcp: {a: &a [*a]}}\n  q: {dhcp: &d {<<: *d}}\n", []string{
 			`site.yaml:2: pool p: dhcp/a: nested deeper than 20 levels, or an alias inside itself`,
 			`site.yaml:3: pool q: merges (<<) go deeper than 20 levels, or around in a circle`,
 		}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			site, err := Parse("site.yaml", []byte(test.in))
-			if err == nil {
-				t.Fatalf("no error, but %d operations", len(site.Ops()))
-			}
-			if got, want := err.Error(), strings.Join(test.want, "\n"); got != want {
-				t.Errorf("got\n%s\nwant\n%s", got, want)
-			}
-			if !errors.Is(err, clusto.ErrInvalid) {
-				t.Error("the error is not clusto.ErrInvalid")
-			}
-		})
-	}
+	})
 }
 
 func TestErrorsAreBounded(t *testing.T) {

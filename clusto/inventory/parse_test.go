@@ -54,11 +54,31 @@ func numberText(op clusto.Op) string {
 	return fmt.Sprintf("#%d", *op.Number)
 }
 
+// gives wants files to give operations, each as "line: operation".
+func gives(t *testing.T, tests []fileTest) {
+	t.Helper()
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			site, err := Parse("site.yaml", []byte(test.in))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for i, op := range site.Ops() {
+				got = append(got, strings.TrimPrefix(site.Where(i), "site.yaml:")+": "+say(op))
+				if op.Value != nil && op.Value.Type == clusto.JSON && !json.Valid([]byte(op.Value.Str)) {
+					t.Errorf("%s is no JSON", op.Value.Str)
+				}
+			}
+			if g, w := strings.Join(got, "\n"), strings.Join(test.want, "\n"); g != w {
+				t.Errorf("got\n%s\nwant\n%s", g, w)
+			}
+		})
+	}
+}
+
 func TestParse(t *testing.T) {
-	for _, test := range []struct {
-		name, in string
-		want     []string // "line: operation"
-	}{
+	gives(t, []fileTest{
 		{"what an export says", `
 entities:
   clustometa: {driver: clustometa, counters: {ip: 37}}
@@ -101,6 +121,11 @@ servers:
 			"10: attr ex0000 port-nic-eth/mac#1 = string 00:11:22:33:44:55",
 			"9: insert ex0000 into pxeboot-servers", "11: bind ex0000 192.168.1.50 eth0",
 		}},
+	})
+}
+
+func TestParseForwardReferences(t *testing.T) {
+	gives(t, []fileTest{
 		{"cidr, forward references, racks, ipmi, several addresses and ports", `
 servers:
   s1:
@@ -127,6 +152,11 @@ networks: {n: {cidr: 10.0.0.0/22}}
 			"5: insert s1 into p2", "5: insert s1 into r1 ru 3", "12: insert sw1 into r1 ru 42", "13: insert p2 into p1", "14: insert r1 into dc",
 			"8: bind s1 10.0.0.5 eth0", "8: bind s1 10.0.1.5 eth1", "9: bind s1 10.0.2.5 ipmi0", "12: bind sw1 10.0.0.9 eth0",
 		}},
+	})
+}
+
+func TestParseValues(t *testing.T) {
+	gives(t, []fileTest{
 		{"values as they are written", `
 pools:
   p:
@@ -169,6 +199,11 @@ pools: {a: {dhcp: {enabled: yes}}, b: {dhcp: {enabled: Off}}, c: {dhcp: {enabled
 			"2: entity a pool", "2: entity b pool", "2: entity c pool", "2: entity d pool", "2: attr a dhcp/enabled = int 1",
 			"2: attr b dhcp/enabled = int 0", "2: attr c dhcp/enabled = string 1", "2: attr d dhcp/enabled = int 0",
 		}},
+	})
+}
+
+func TestParseAttributes(t *testing.T) {
+	gives(t, []fileTest{
 		{"attributes of any key", `
 servers:
   s:
@@ -190,6 +225,11 @@ locations: {r: {driver: basicrack, attrs: [{key: racklayout, value: "201001"}, {
 			"10: attr s bought = datetime 2010-01-02 03:04:05", "11: attr s sold = datetime 2010-01-02 02:04:05",
 			`12: attr s tags = json ["a", "b"]`, "14: attr r racklayout = string 201001", "14: attr r near = relation /rack/r",
 		}},
+	})
+}
+
+func TestParseAliases(t *testing.T) {
+	gives(t, []fileTest{
 		{"anchors, aliases and merges; what stands there wins", `
 pools:
   a:
@@ -206,24 +246,7 @@ pools:
 			"4: attr c dhcp/enabled = int 1", "4: attr c dhcp/domain = string a.example.org",
 		}},
 		{"a driver that is not the original's", "servers: {s: {driver: acmeblade9}}", []string{"1: entity s acmeblade9"}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			site, err := Parse("site.yaml", []byte(test.in))
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got []string
-			for i, op := range site.Ops() {
-				got = append(got, strings.TrimPrefix(site.Where(i), "site.yaml:")+": "+say(op))
-				if op.Value != nil && op.Value.Type == clusto.JSON && !json.Valid([]byte(op.Value.Str)) {
-					t.Errorf("%s is no JSON", op.Value.Str)
-				}
-			}
-			if g, w := strings.Join(got, "\n"), strings.Join(test.want, "\n"); g != w {
-				t.Errorf("got\n%s\nwant\n%s", g, w)
-			}
-		})
-	}
+	})
 }
 
 func TestServersAndNetworks(t *testing.T) {

@@ -58,7 +58,7 @@ func check(t *testing.T, tests []problemTest) {
 	}
 }
 
-func TestCollisions(t *testing.T) {
+func TestUnits(t *testing.T) {
 	check(t, []problemTest{
 		{"none", with(`{"ports": "1-2", "ru": "1-2"}`), nil},
 		{"a unit of a device", with(`{"ports": "1-2", "ru": "35-36"}`), []string{
@@ -77,6 +77,11 @@ func TestCollisions(t *testing.T) {
 			`x.json:5: layout x: port 2: there is no unit 46; the rack has 1 to 45`,
 			`x.json:6: layout x: port 3: there is no unit 0; the rack has 1 to 45`,
 		}},
+	})
+}
+
+func TestOutlets(t *testing.T) {
+	check(t, []problemTest{
 		{"an outlet of a device", with(`{"ports": 1, "ru": 1, "outlets": "aa8"}`), []string{
 			`x.json:5: layout x: port 1: outlet aa8 is taken by the switch on line 2; give one of them another`,
 		}},
@@ -91,6 +96,11 @@ func TestCollisions(t *testing.T) {
 			`x.json:5: layout x: port 2: there is no outlet 5; powertowerxm has aa1 to bb8`,
 			`x.json:6: layout x: port 3: there is no outlet ca1; powertowerxm has aa1 to bb8`,
 		}},
+	})
+}
+
+func TestPorts(t *testing.T) {
+	check(t, []problemTest{
 		{"a port of a device", with(`{"ports": 44, "ru": 1, "console": 1}`), []string{
 			`x.json:5: layout x: port 44: switch port 44 is taken by the power strip on line 4; give one of them another`,
 		}},
@@ -104,6 +114,11 @@ func TestCollisions(t *testing.T) {
 			`x.json:5: layout x: there is no switch port 0; cisco4948 has 1 to 48`,
 			`x.json:5: layout x: port 49: there is no switch port 49; cisco4948 has 1 to 48`,
 		}},
+	})
+}
+
+func TestConsolePorts(t *testing.T) {
+	check(t, []problemTest{
 		{"a console port of a device", with(`{"ports": 1, "ru": 1, "console": 48}`), []string{
 			`x.json:5: layout x: port 1: console port 48 is taken by the switch on line 2; give one of them another`,
 		}},
@@ -113,9 +128,19 @@ func TestCollisions(t *testing.T) {
 		{"console ports that are not there", with(`{"ports": 1, "ru": 1, "console": 49}`), []string{
 			`x.json:5: layout x: port 1: there is no console port 49; opengearcm4148 has 1 to 48`,
 		}},
+	})
+}
+
+func TestLinesOfFields(t *testing.T) {
+	check(t, []problemTest{
 		{"fields on lines of their own", with("{\"ports\": \"1-2\",\n\"ru\": \"1-2\",\n\"outlets\":\n\"aa1, aa8\"}"), []string{
 			`x.json:8: layout x: port 2: outlet aa8 is taken by the switch on line 2; give one of them another`,
 		}},
+	})
+}
+
+func TestDevicesAndLimits(t *testing.T) {
+	check(t, []problemTest{
 		{"other limits", `{"name": "x", "minu": 2, "maxu": 10, "devices": {` + sw + `},` + "\n" + `"servers": [{"ports": "1-2", "ru": "10-11"}, {"ports": 3, "ru": 1}]}`, []string{
 			`x.json:1: layout x: the switch: there is no unit 36; the rack has 2 to 10`,
 			`x.json:2: layout x: port 2: there is no unit 11; the rack has 2 to 10`,
@@ -134,6 +159,11 @@ func TestCollisions(t *testing.T) {
 			`x.json:3: layout x: the console server: there is no outlet aa1; basicpowerstrip has 1 to 24`,
 			`x.json:4: layout x: the power strip: console port 1: basicpowerstrip has no console-serial 1 to plug into it; it has none`,
 		}},
+	})
+}
+
+func TestProgramsThatAreNone(t *testing.T) {
+	check(t, []problemTest{
 		{"a program that is not there", `{"name": "x", "devices": {` + sw + `},` + "\n" + `"exec": "/nowhere/place"}`, []string{
 			`x.json:2: layout x: exec: stat /nowhere/place: no such file or directory; correct the path, which is meant from the directory of the layout on`,
 		}},
@@ -143,7 +173,7 @@ func TestCollisions(t *testing.T) {
 	})
 }
 
-func TestForm(t *testing.T) {
+func TestJSON(t *testing.T) {
 	check(t, []problemTest{
 		{"empty", "", []string{
 			`x.json:1: not JSON: unexpected end of JSON input`,
@@ -171,6 +201,11 @@ func TestForm(t *testing.T) {
 		{"deep", strings.Repeat("[", 50) + strings.Repeat("]", 50), []string{
 			`x.json:1: no layout is 8 levels deep`,
 		}},
+	})
+}
+
+func TestKeysAndValues(t *testing.T) {
+	check(t, []problemTest{
 		{"unknown and doubled keys", "{\"name\": \"x\",\n\"nmae\": 1, \"colour\": 2,\n\"name\": \"y\", \"devices\": {" + sw + `, "fan": {}}, "servers": [{"ports": 1, "ru": 1, "rus": 1}]}`, []string{
 			`x.json:2: layout x: unknown key "nmae": did you mean "name"?`,
 			`x.json:2: layout x: unknown key "colour": known here are name, about, driver, minu, maxu, devices, servers, exec, timeout`,
@@ -200,6 +235,11 @@ func TestForm(t *testing.T) {
 			`x.json:2: layout x: driver cisco4948 makes a networkswitch, not a server; did you mean basicserver?`,
 			`x.json:2: layout x: driver "basicvirtualserver": layouts know no such driver; did you mean basicserver?`,
 		}},
+	})
+}
+
+func TestFormOfDevices(t *testing.T) {
+	check(t, []problemTest{
 		{"devices", devices(`"switch": 1`, `"console": {"driver": "opengearcm4148", "ru": "5", "console": 3}`, `"power": {"suffix": "a"}`), []string{
 			`x.json:2: layout x: switch: want an object, {...}, got 1`,
 			`x.json:3: layout x: console: unknown key "console": known here are suffix, driver, ru, about, outlet, port`,
@@ -223,6 +263,11 @@ func TestForm(t *testing.T) {
 			`x.json:2: layout x: switch: console: want a whole number, got 1.5`,
 			`x.json:3: layout x: power: port: want a text in quotes, got a list`,
 		}},
+	})
+}
+
+func TestSeries(t *testing.T) {
+	check(t, []problemTest{
 		{"series", with(`{"ports": "1-", "ru": "one"}`, `{"ports": "", "ru": "1,,2"}`, `{"ports": "aa1", "ru": "01"}`, `{"ports": "1-5000", "ru": "1 2"}`, `{"ports": 1, "ru": 1, "outlets": "aa1-bb1"}`, `{"ports": -1, "ru": 1.5}`), []string{
 			`x.json:5: layout x: ports: "1-" is neither a number nor a range; want something like "1-5, 9" or "bb1-bb8"`,
 			`x.json:5: layout x: ru: "one" is neither a number nor a range; want something like "1-5, 9" or "bb1-bb8"`,
@@ -252,6 +297,11 @@ func TestForm(t *testing.T) {
 			`x.json:8: layout x: console: 4 for 3 servers, one for each port; make them as many`,
 			`x.json:6: layout x: ru: 2 for 3 servers, one for each port; penguinserver takes 1`,
 		}},
+	})
+}
+
+func TestRowsOfServers(t *testing.T) {
+	check(t, []problemTest{
 		{"2U with the units of 1U", with(`{"ports": "1-3", "ru": "1-3", "driver": "penguinserver2u"}`), []string{
 			`x.json:5: layout x: ru: 3 for 3 servers, one for each port; penguinserver2u takes 2`,
 		}},
@@ -266,6 +316,11 @@ func TestForm(t *testing.T) {
 			`x.json:1: layout x: outlets: there is no power strip; add the device "power", or take outlets out`,
 			`x.json:1: layout x: console: there is no console server; add the device "console", or take console out`,
 		}},
+	})
+}
+
+func TestFormOfExec(t *testing.T) {
+	check(t, []problemTest{
 		{"servers and exec", `{"name": "x", "devices": {` + sw + `}, "servers": [],` + "\n" + `"exec": "/bin/true"}`, []string{
 			`x.json:2: layout x: there are servers (line 1) and exec; keep one of them`,
 		}},
