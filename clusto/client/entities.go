@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 
 	"github.com/clusto/clusto-engine/clusto"
 )
@@ -33,7 +34,7 @@ func (c *Client) Entities(ctx context.Context, q clusto.Query) ([]clusto.Entity,
 		params.Set("q", q.Contains)
 	}
 	if len(q.Attrs) > 0 {
-		text, err := json.Marshal(wireMatches(q.Attrs))
+		text, err := json.Marshal(wireMatches(oneSpelling(q.Attrs)))
 		if err != nil {
 			return nil, fmt.Errorf("encode a query: %w", err)
 		}
@@ -50,4 +51,29 @@ func (c *Client) Entities(ctx context.Context, q clusto.Query) ([]clusto.Entity,
 		return nil, c.broken(path, errors.New("it has no entities"))
 	}
 	return list.Entities, nil
+}
+
+// oneSpelling leaves one spelling of each MAC where /v2 looks for all of them: it
+// would look for all of them for each of them, and that is what finding the owners
+// of a MAC costs.
+func oneSpelling(matches []clusto.AttrMatch) []clusto.AttrMatch {
+	matches = slices.Clone(matches)
+	for i := range matches {
+		m := &matches[i]
+		if m.Value == nil || m.Subkey != nil && m.Subkey.Text != subMAC && m.Subkey.Text != subIPMI {
+			continue
+		}
+		seen := map[clusto.MAC]bool{}
+		v := *m.Value
+		v.Texts = slices.DeleteFunc(slices.Clone(v.Texts), func(text string) bool {
+			mac, err := clusto.ParseMAC(text)
+			again := err == nil && seen[mac]
+			if err == nil {
+				seen[mac] = true
+			}
+			return again
+		})
+		m.Value = &v
+	}
+	return matches
 }

@@ -1,13 +1,17 @@
 package client_test
 
 import (
+	"encoding/json"
 	"errors"
+	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/clusto/clusto-engine/clusto"
 	"github.com/clusto/clusto-engine/clusto/client"
+	"github.com/clusto/clusto-engine/clusto/httpd"
 )
 
 // TestEntities compares what comes over HTTP with what the store says.
@@ -57,6 +61,40 @@ func TestEntities(t *testing.T) {
 		if !errors.Is(err, clusto.ErrInvalid) {
 			t.Errorf("got %v, want one that is invalid", err)
 		}
+	}
+}
+
+// TestOwnersAreAskedForOnce: each spelling of a MAC was a condition, and the
+// server looked for all spellings for each of them.
+func TestOwnersAreAskedForOnce(t *testing.T) {
+	s := originalStore(t)
+	var asks []int
+	next := httpd.New(httpd.Config{Store: s})
+	p := newPlace(t)
+	p.handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var conditions []any
+		if err := json.Unmarshal([]byte(r.URL.Query().Get("attrs")), &conditions); err != nil {
+			t.Error(err)
+		}
+		asks = append(asks, len(conditions))
+		next.ServeHTTP(w, r)
+	}))
+	c := newClient(t, client.Config{URL: p.url()})
+	one, two := asked.Spellings(), (clusto.MAC{9}).Spellings()
+	for _, sub := range []*clusto.NullString{nil, {Text: "mac"}, {Text: "ipmi-mac"}, {Text: "other"}} {
+		texts := append(append([]string{"no MAC", "no MAC either"}, one[:]...), two[:]...)
+		q := clusto.Query{Attrs: []clusto.AttrMatch{{Key: "port-nic-eth", Subkey: sub, Value: &clusto.ValueMatch{Texts: texts}}}}
+		got, err := c.Entities(t.Context(), q)
+		want, err2 := s.Entities(t.Context(), q)
+		if err != nil || err2 != nil || !slices.Equal(got, want) {
+			t.Errorf("%v: got %v, %v\nwant %v, %v", sub, got, err, want, err2)
+		}
+		if len(q.Attrs[0].Value.Texts) != len(texts) {
+			t.Error("the query is not the caller's any more")
+		}
+	}
+	if want := []int{4, 4, 4, 2 + 2*clusto.MACForms}; !slices.Equal(asks, want) {
+		t.Errorf("%d conditions, want %d", asks, want)
 	}
 }
 
