@@ -21,7 +21,7 @@ import (
 func TestFeedOfPythonsWrites(t *testing.T) {
 	file := originalFile(t, "clusto.sql")
 	s := openTest(t, file)
-	db, err := sql.Open("sqlite", file+"?_pragma=foreign_keys(1)&_pragma=recursive_triggers(1)")
+	db, err := sql.Open("sqlite", file+"?_pragma=foreign_keys(1)")
 	must(t, err)
 	defer db.Close()
 	db.SetMaxOpenConns(1)
