@@ -9,11 +9,11 @@ import (
 
 // Problem is one thing wrong with a layout.
 type Problem struct {
-	File   string
-	Line   int    // from 1; 0 when it concerns the file as a whole
-	Layout string // its name, "" if it has none
-	Port   int    // the switch port of the server that it concerns; 0 for none
-	What   string // what is wrong, with what it collides, and what to do
+	File   string `json:"file"`
+	Line   int    `json:"line,omitempty"`   // from 1; 0 when it concerns the file as a whole
+	Layout string `json:"layout,omitempty"` // its name, "" if it has none
+	Port   int    `json:"port,omitempty"`   // the switch port of the server that it concerns; 0 for none
+	What   string `json:"what"`             // what is wrong, with what it collides, and what to do
 }
 
 func (p Problem) String() string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ const completionAbout = "Print a script that has a shell complete commands, flag
 
 type completionFlags struct {
 	Shell string `arg:"" complete:"bash,zsh" help:"bash or zsh: source <(clusto completion bash), in ~/.bashrc or ~/.zshrc."`
+	output
 }
 
 // Validate checks what kong cannot.
@@ -32,10 +34,18 @@ func completionMain(args []string) int {
 	if code, ok := parse("completion", completionAbout, args, &flags); !ok {
 		return code
 	}
-	if _, err := fmt.Print(scripts[flags.Shell]); err != nil {
+	if err := flags.print(os.Stdout); err != nil {
 		return fail("completion", exitFailed, fmt.Errorf("write to standard output: %w", err))
 	}
 	return 0
+}
+
+func (f *completionFlags) print(out io.Writer) error {
+	if f.JSON {
+		return printJSON(out, map[string]string{"shell": f.Shell, "script": scripts[f.Shell]})
+	}
+	_, err := io.WriteString(out, scripts[f.Shell])
+	return err
 }
 
 // scripts call "clusto __complete WORD...", the words of the line up to the one

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"encoding/json"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -88,4 +90,31 @@ func TestCompletionInShells(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCompletionHadNoJSON, as every other command has.
+func TestCompletionHadNoJSON(t *testing.T) {
+	for shell, script := range scripts {
+		r := runClusto(t, "", "completion", shell, "--json")
+		var got struct{ Shell, Script string }
+		if err := json.Unmarshal([]byte(r.out), &got); err != nil || r.code != 0 || got.Shell != shell || got.Script != script {
+			t.Errorf("%s: %v: %+v", shell, err, r)
+		}
+	}
+}
+
+// TestEveryCommandHasJSON, but for the two that run until they are stopped or
+// tell a story.
+func TestEveryCommandHasJSON(t *testing.T) {
+	var visit func(among []*command)
+	visit = func(among []*command) {
+		for _, c := range among {
+			if c.sub != nil {
+				visit(c.sub)
+			} else if c.name != "up" && c.name != "demo" && !slices.Contains(c.complete([]string{"--js"}), "--json") {
+				t.Errorf("%s has no --json", c.name)
+			}
+		}
+	}
+	visit(commands)
 }

@@ -21,6 +21,13 @@ const rackCheckAbout = "Prove rack layouts, and draw them: no two things in one 
 type rackCheckFlags struct {
 	Layouts     []string `arg:"" optional:"" complete:"201001,4444,5555" help:"Names of layouts, or files (FILE.json); all that there are if none is given."`
 	RackLayouts string   `placeholder:"DIR" help:"Read rack layouts from DIR, beside those built in."`
+	output
+}
+
+// rackChecked is what rack check prints as JSON.
+type rackChecked struct {
+	Problems rack.Problems `json:"problems"`
+	Layouts  []rack.Plan   `json:"layouts"`
 }
 
 func rackCheckMain(args []string) int {
@@ -32,7 +39,7 @@ func rackCheckMain(args []string) int {
 	if err != nil {
 		return fail("rack check", exitFailed, err)
 	}
-	if err := draw(os.Stdout, layouts); err != nil {
+	if err := flags.print(os.Stdout, layouts, problems); err != nil {
 		return fail("rack check", exitFailed, written(err))
 	}
 	for _, p := range problems {
@@ -42,6 +49,17 @@ func rackCheckMain(args []string) int {
 		return exitFailed
 	}
 	return 0
+}
+
+func (f *rackCheckFlags) print(out io.Writer, layouts []*rack.Layout, problems rack.Problems) error {
+	if !f.JSON {
+		return draw(out, layouts)
+	}
+	checked := rackChecked{append(rack.Problems{}, problems...), []rack.Plan{}}
+	for _, l := range layouts {
+		checked.Layouts = append(checked.Layouts, l.Plan())
+	}
+	return printJSON(out, checked)
 }
 
 // gather gives the layouts that are meant, and all that is wrong with them.

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -37,6 +39,39 @@ func TestRackCheck(t *testing.T) {
 	}
 	if one := runClusto(t, "", "rack", "check", "5555"); one.code != 0 || one.err != "" || strings.Count(one.out, "layout ") != 1 {
 		t.Errorf("%+v", one)
+	}
+}
+
+// TestRackCheckHadNoJSON: what is wrong, and the layouts, are data.
+func TestRackCheckHadNoJSON(t *testing.T) {
+	file := write(t, "bad.json", colliding)
+	r := runClusto(t, "", "rack", "check", "--json", file)
+	var got struct {
+		Problems []struct {
+			File, What string
+			Line       int
+		}
+		Layouts []struct {
+			Name  string
+			Units []struct {
+				RU          int
+				Driver      string
+				SwitchPorts []string `json:"switch_ports"`
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(r.out), &got); err != nil || r.code != exitFailed {
+		t.Fatalf("%v: %+v", err, r)
+	}
+	if len(got.Problems) != 2 || got.Problems[0].File != file || got.Problems[0].Line != 10 || !strings.HasPrefix(got.Problems[0].What, "unit 1 is taken") {
+		t.Errorf("problems %+v", got.Problems)
+	}
+	if len(got.Layouts) != 1 || got.Layouts[0].Name != "bad" || len(got.Layouts[0].Units) != 4 ||
+		got.Layouts[0].Units[3].RU != 1 || !slices.Equal(got.Layouts[0].Units[3].SwitchPorts, []string{"2"}) {
+		t.Errorf("layouts %+v", got.Layouts)
+	}
+	if r := runClusto(t, "", "rack", "check", "--json", "5555"); r.code != 0 || !strings.HasPrefix(r.out, "{\n  \"problems\": [],") {
+		t.Errorf("one that is right: %+v", r)
 	}
 }
 
