@@ -23,6 +23,21 @@ var (
 	ErrUnavailable = errors.New("inventory unavailable")
 )
 
+// ErrReadOnly says that the database takes no changes. It is an ErrUnavailable.
+var ErrReadOnly = fmt.Errorf("it is read-only: %w", ErrUnavailable)
+
+// Reason gives the text of an error without the sentinel that it ends with, for
+// those who are told in another way what kind of error it is.
+func Reason(err error) string {
+	why := err.Error()
+	for _, kind := range []error{ErrInvalid, ErrConflict, ErrUnavailable} {
+		if errors.Is(err, kind) {
+			why = strings.TrimSuffix(why, ": "+kind.Error())
+		}
+	}
+	return why
+}
+
 // MAC is a 48-bit Ethernet address. It is comparable and fits a map key.
 type MAC [6]byte
 
@@ -116,7 +131,7 @@ func (e Entity) Path() string { return "/" + e.Type + "/" + e.Name }
 // Host is one MAC resolved: the entity that owns it and all that a DHCP answer
 // is made from. It is what GET /v2/hosts/{mac} returns.
 type Host struct {
-	MAC    MAC    `json:"mac"`
+	MAC    MAC    `json:"mac,omitzero"` // none of an entity that Find names and that has none
 	Entity        // the owner; zero when Ambiguous is set
 	Port   string `json:"port,omitempty"`   // attribute that holds the MAC: "port-nic-eth"
 	Number int    `json:"number,omitempty"` // its port number

@@ -43,7 +43,7 @@ func (s *server) getChanges(w http.ResponseWriter, r *http.Request) {
 	case out.begun:
 		s.logFailure(r, status(err), err)
 	case errors.Is(err, errors.ErrUnsupported):
-		s.fail(w, r, http.StatusNotImplemented, err.Error())
+		s.fail(w, r, http.StatusNotImplemented, reason(r, err))
 	default:
 		s.failErr(w, r, err)
 	}

@@ -26,6 +26,19 @@ func (m *router) HandleRest(fn func(http.ResponseWriter, *http.Request)) {
 	m.rest = m.limited("/", fn)
 }
 
+// methods lists those that the path of a request has calls for, "" for none.
+func (m *router) methods(r *http.Request) string {
+	var allowed []string
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+		as := *r
+		as.Method = method
+		if _, pattern := m.mux.Handler(&as); strings.Contains(pattern, " ") { // "GET /v2/hosts"
+			allowed = append(allowed, method)
+		}
+	}
+	return strings.Join(allowed, ", ")
+}
+
 // ServeHTTP implements http.Handler. A ServeMux redirects from a path like
 // //server to /server; the original's paths are taken as they are.
 func (m *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -9,6 +9,7 @@ package httpd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -151,6 +152,26 @@ func status(err error) int {
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError
+}
+
+// reason is what the client is told of an error, in one sentence: of one of the
+// server's own that the log has more, under the request's id. What the database
+// says may have its name and address in it, and takes several lines.
+func reason(r *http.Request, err error) string {
+	st := status(err)
+	switch {
+	case st < http.StatusInternalServerError, errors.Is(err, errTooLong), errors.Is(err, errEnding):
+		return clusto.Reason(err)
+	case errors.Is(err, errors.ErrUnsupported):
+		return "the changes of this database cannot be followed, for it may not be altered"
+	case errors.Is(err, clusto.ErrReadOnly):
+		return "the database is read-only: nothing can be changed"
+	}
+	what := "internal error"
+	if st == http.StatusServiceUnavailable {
+		what = "the database is out of reach, or it fails"
+	}
+	return fmt.Sprintf("%s: the log of the server has more of it under request id %v", what, r.Context().Value(requestID{}))
 }
 
 // logFailure logs errors that are the server's own fault: not that of a client

@@ -174,9 +174,9 @@ func (s *server) legacyFail(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	escape := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
-	why := err.Error()
-	for _, said := range []error{clusto.ErrInvalid, clusto.ErrNotFound, clusto.ErrConflict} {
-		why = strings.TrimSuffix(why, ": "+said.Error()) // the status says it
+	why := strings.TrimSuffix(err.Error(), ": "+clusto.ErrNotFound.Error()) // the status says it
+	if refused == nil && large == nil && !errors.Is(err, clusto.ErrNotFound) {
+		why = reason(r, err)
 	}
 	_, _ = fmt.Fprintf(w, "%d %s\n%s\n", st, http.StatusText(st), escape.Replace(short(why)))
 }

@@ -15,12 +15,15 @@ import (
 // which is bound to the object given, and to its osportname.
 func (s *server) allocate(r *http.Request, p form, e clusto.Entity) (any, error) {
 	op := clusto.Op{Op: "allocate", Name: e.Name, Driver: p["driver"], OSPort: p["osportname"]}
+	if err := p.osport(); err != nil {
+		return nil, err
+	}
 	need := "object"
 	if e.Driver == "simpleentitynamemanager" {
 		need = "driver"
 	}
 	if p[need] == "" && e.Driver != "resourcemanager" {
-		return nil, invalid("allocate from %s, a %s: Required argument %q is missing", e.Path(), e.Driver, need)
+		return nil, invalid("allocate from %s, driver %s: Required argument %q is missing", e.Path(), e.Driver, need)
 	}
 	if p["object"] != "" {
 		to, err := s.object(r, "object", p["object"])
@@ -43,11 +46,23 @@ func (s *server) allocate(r *http.Request, p form, e clusto.Entity) (any, error)
 	return created{cmp.Or(results[0].IP, results[0].Name)}, nil
 }
 
+// osport refuses an empty osportname: who wants none leaves it out.
+func (p form) osport() error {
+	if text, ok := p["osportname"]; ok && text == "" {
+		return invalid("parameter osportname is empty: name an interface, as in eth0")
+	}
+	return nil
+}
+
 // bindIP binds an address to an entity and to the interface given, under the IP
 // manager whose range holds it, and shows the entity. With porttype and portnum
 // that port gets the osportname too.
 func (s *server) bindIP(r *http.Request, p form, e clusto.Entity) (any, error) {
-	if err := p.need("ip", "osportname"); err != nil {
+	err := p.need("ip", "osportname")
+	if err == nil {
+		err = p.osport()
+	}
+	if err != nil {
 		return nil, err
 	}
 	osport := p["osportname"]

@@ -34,11 +34,11 @@ func TestPorts(t *testing.T) {
 		try(t, "GET", base+server+"/connect_ports?porttype=pwr-nema-5&portnum=1&object=/powerstrip/nosuch&otherportnum=1", 404, `"nosuch"`)
 		try(t, "POST", base+strip+"/disconnect_port?porttype=pwr-nema-5&portnum=ba5", 200, "")
 		free(at(server)+"2", "true")
-		try(t, "GET", at(server)+"3", 404, "port pwr-nema-5 3 of /server/s0021, a penguinserver2u")
+		try(t, "GET", at(server)+"3", 404, "port pwr-nema-5 3 of /server/s0021: driver penguinserver2u has none")
 		try(t, "GET", at(server)+"x", 400, "numbered from 1 on")
 		// The original showed no ports of an appliance. It has them all the same.
 		free(base+"/appliance/sv2-lb1/port_free?porttype=nic-eth&portnum=1", "true")
-		try(t, "GET", base+"/pool/webservers/port_free?porttype=nic-eth&portnum=1", 404, "/pool/webservers, a pool")
+		try(t, "GET", base+"/pool/webservers/port_free?porttype=nic-eth&portnum=1", 404, "/pool/webservers: driver pool has none")
 		try(t, "GET", base+server+"/set_port_attr?porttype=pwr-nema-5&portnum=2&key=connection&value=x", 400, "use connect_ports")
 	})
 }

@@ -120,7 +120,7 @@ func (s *server) portOf(r *http.Request, e clusto.Entity, kind string, num int) 
 			return o, nil
 		}
 	}
-	return o, fmt.Errorf("port %.40s %d of %s, a %s: %w", kind, num, o.Path(), o.Driver, clusto.ErrNotFound)
+	return o, fmt.Errorf("there is no port %.40s %d of %s: driver %s has none, and no attribute names one: %w", kind, num, o.Path(), o.Driver, clusto.ErrNotFound)
 }
 
 // connectPorts connects a port to one of another entity, which is written on

@@ -41,7 +41,7 @@ func (s *server) entityCall(r *http.Request) (legacy, error) {
 	case 3:
 		return s.actionCall(r, parts[0], parts[1], parts[2])
 	}
-	return nil, fmt.Errorf("%s: %w", r.URL.Path, clusto.ErrNotFound)
+	return nil, fmt.Errorf("there is no %.80q, for no path is longer than /TYPE/NAME/ACTION: %w", r.URL.Path, clusto.ErrNotFound)
 }
 
 // pathParts gives the decoded parts of a path. One slash at its end does not
@@ -67,7 +67,7 @@ func (s *server) listCall(part string) (legacy, error) {
 	case "search":
 		return s.getSearch, nil
 	case "favicon.ico":
-		return nil, fmt.Errorf("/favicon.ico: %w", clusto.ErrNotFound)
+		return nil, fmt.Errorf("there is no icon here: %w", clusto.ErrNotFound)
 	}
 	return func(r *http.Request, _ form) (any, error) { return s.listType(r, part) }, nil
 }
@@ -113,7 +113,7 @@ func (s *server) actionCall(r *http.Request, kind, name, word string) (legacy, e
 		}
 		v, err := act.do(s, r, p, e)
 		if errors.Is(err, clusto.ErrConflict) && !act.ours {
-			return nil, &refusal{http.StatusBadRequest, err.Error()} // the original has 409 for creation alone
+			return nil, &refusal{http.StatusBadRequest, clusto.Reason(err)} // the original has 409 for creation alone
 		}
 		return v, err
 	}, nil

@@ -31,7 +31,7 @@ func (s *server) listType(r *http.Request, kind string) (any, error) {
 		if ok, err := s.Store.Knows(r.Context(), false, kind); err != nil {
 			return nil, err
 		} else if !ok {
-			return nil, fmt.Errorf("type %.40q: %w", kind, clusto.ErrNotFound)
+			return nil, fmt.Errorf("there is no type %.40q, neither clusto's nor of an entity: %w", kind, clusto.ErrNotFound)
 		}
 	}
 	return paths(found), nil
@@ -179,7 +179,7 @@ func (s *server) delete(r *http.Request, kind, name string) (any, error) {
 		return nil, err
 	}
 	if e.Type != kind {
-		return nil, fmt.Errorf("entity /%s/%s: %w; the one of that name is %s", kind, name, clusto.ErrNotFound, e.Path())
+		return nil, fmt.Errorf("there is no /%s/%s; the one of that name is %s: %w", kind, name, e.Path(), clusto.ErrNotFound)
 	}
 	if _, err := s.change(r, clusto.Op{Op: "delete", Name: name}); err != nil {
 		return nil, err

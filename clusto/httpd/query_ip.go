@@ -23,7 +23,7 @@ func (s *server) getIPManager(r *http.Request, p form) (any, error) {
 func (s *server) ipManager(r *http.Request, text string) (path string, err error) {
 	want, err := parseRange(text)
 	if err != nil {
-		return "", fmt.Errorf("IP manager of %.80q: %w: %w", text, err, clusto.ErrNotFound)
+		return "", fmt.Errorf("parameter ip %.80q is no IP address or range, as in 10.42.0.7 or 10.42.0.0/24: %w", text, clusto.ErrNotFound)
 	}
 	all, err := s.Store.Managers(r.Context())
 	if err != nil {
@@ -35,8 +35,11 @@ func (s *server) ipManager(r *http.Request, text string) (path string, err error
 			names = append(names, m.Name)
 		}
 	}
-	if len(names) != 1 {
-		return "", fmt.Errorf("IP manager of %q: one is wanted, these hold it: %q: %w", text, names, clusto.ErrNotFound)
+	switch {
+	case len(names) == 0:
+		return "", fmt.Errorf("there is no IP manager whose range holds %q: %w", text, clusto.ErrNotFound)
+	case len(names) > 1:
+		return "", fmt.Errorf("there is no one IP manager of %q, for the ranges of several hold it, %s: %w", text, strings.Join(names, ", "), clusto.ErrNotFound)
 	}
 	return clusto.Entity{Name: names[0], Type: "resourcemanager"}.Path(), nil
 }

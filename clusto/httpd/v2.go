@@ -21,6 +21,11 @@ func (s *server) routeV2(mux *router) {
 	mux.HandleFunc("GET /v2/version", s.getVersion)
 	mux.HandleFunc("GET /readyz", s.getReady)
 	mux.HandleFunc("/v2/", func(w http.ResponseWriter, r *http.Request) {
+		if allowed := mux.methods(r); allowed != "" {
+			w.Header().Set("Allow", allowed)
+			s.fail(w, r, http.StatusMethodNotAllowed, r.URL.Path+" takes "+allowed+", and no "+r.Method)
+			return
+		}
 		// Not 404: a client whose URL is wrong must not take its hosts for unknown.
 		s.fail(w, r, http.StatusNotImplemented, "there is no call "+r.Method+" "+r.URL.Path+"; check the API URL")
 	})
@@ -115,10 +120,10 @@ func (s *server) failErr(w http.ResponseWriter, r *http.Request, err error) {
 	err = because(r, err)
 	st := status(err)
 	s.logFailure(r, st, err)
-	p := problem{Error: err.Error(), NotFound: st == http.StatusNotFound}
+	p := problem{Error: reason(r, err), NotFound: st == http.StatusNotFound}
 	var op *clusto.OpError
 	if errors.As(err, &op) {
-		p.Error, p.Index = op.Err.Error(), &op.Index
+		p.Error, p.Index = reason(r, op.Err), &op.Index
 	}
 	s.answer(w, r, st, p)
 }
@@ -152,7 +157,7 @@ func (s *server) streamLines(w http.ResponseWriter, r *http.Request, all func(li
 		return
 	case err != nil:
 		s.logFailure(r, http.StatusInternalServerError, err)
-		_ = out.line(problem{Error: because(r, err).Error()})
+		_ = out.line(problem{Error: reason(r, because(r, err))})
 	default:
 		_ = out.line(struct {
 			End   bool `json:"end"`

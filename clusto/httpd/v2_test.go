@@ -82,7 +82,10 @@ func TestErrorsInWords(t *testing.T) {
 		{"GET", "/v2/find?q=nobody", "", 404, `"nobody"`},
 		{"GET", "/v2/nosuch", "", 501, "check the API URL"},
 		{"GET", "/v2/v2/hosts/00:1e:c9:00:00:01", "", 501, "check the API URL"}, // was a 404: every host unknown
-		{"POST", "/v2/hosts", "", 501, "POST /v2/hosts"},
+		{"POST", "/v2/hosts", "", 405, "takes GET, HEAD, and no POST"},
+		{"POST", "/v2/hosts/00:1e:c9:00:00:01", "", 405, "takes GET, HEAD, and no POST"},
+		{"DELETE", "/v2/batch", "", 405, "takes POST, and no DELETE"}, // was a 501: "check the API URL"
+		{"PUT", "/v2/nosuch", "", 501, "check the API URL"},
 		{"POST", "/v2/batch", "", 400, "it is empty"},
 		{"POST", "/v2/batch", `{"ops":[`, 400, "unexpected EOF"},
 		{"POST", "/v2/batch", `{"ops":[{"op":"entity","nam":"x"}]}`, 400, `"nam"`},
@@ -159,7 +162,7 @@ func TestStreamOfAFailingStore(t *testing.T) {
 	_, got := do(t, http.MethodGet, base+"/v2/hosts", "")
 	hosts, end := lines(t, got)
 	var a answer
-	if decode(t, end, &a); len(hosts) != 20*200 || !strings.Contains(a.Error, "the disk is gone") {
+	if decode(t, end, &a); len(hosts) != 20*200 || !strings.Contains(a.Error, "the database is out of reach") {
 		t.Errorf("%d hosts, then %s", len(hosts), end)
 	}
 }
@@ -275,14 +278,17 @@ func TestNetworks(t *testing.T) {
 
 func TestReadyz(t *testing.T) {
 	s := originalStore(t)
-	base := serve(t, s, httpd.Config{Version: "v1.2.3"})
+	var log syncBuffer
+	base := serve(t, s, httpd.Config{Version: "v1.2.3", Log: slog.New(slog.NewJSONHandler(&log, nil))})
 	_, got := do(t, http.MethodGet, base+"/readyz", "")
 	sameJSON(t, got, []byte(`{"name":"clusto-httpd","version":"v1.2.3","api":2}`), false)
 	if err := os.Remove(dbFile(t, s)); err != nil {
 		t.Fatal(err)
 	}
-	if status, a := ask(t, http.MethodGet, base+"/readyz", ""); status != http.StatusServiceUnavailable || !strings.Contains(a.Error, "clusto.db") {
+	if status, a := ask(t, http.MethodGet, base+"/readyz", ""); status != http.StatusServiceUnavailable || !strings.Contains(a.Error, "out of reach") {
 		t.Errorf("without its file: %d %+v", status, a)
+	} else if strings.Contains(a.Error, "clusto.db") || !strings.Contains(log.String(), "clusto.db") { // health needs no token
+		t.Errorf("it says %q, and the log %s", a.Error, log.String())
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

@@ -57,7 +57,7 @@ func (c *change) allocateEntity(ctx context.Context, m *entity, op *clusto.Op) e
 	}
 	d, err := driverOf(op)
 	if err != nil {
-		return err
+		return fmt.Errorf("allocate from %s: %w", pathOf(m), err)
 	}
 	name, err := c.nextName(ctx, m, func(name string) (bool, error) {
 		e, err := c.find(ctx, name)

@@ -55,10 +55,19 @@ func (c *change) rangeOf(ctx context.Context, e *entity) (manager, error) {
 		return manager{}, err
 	}
 	i := slices.IndexFunc(c.managers, func(m manager) bool { return m.id == e.id })
-	if i < 0 {
-		return manager{}, fmt.Errorf("allocate from %s: it has no range; set its properties baseip and netmask: %w", pathOf(e), clusto.ErrConflict)
+	if i >= 0 {
+		return c.managers[i], nil
 	}
-	return c.managers[i], nil
+	var has [2]string
+	for n, key := range []string{"baseip", "netmask"} {
+		v, err := c.property(ctx, e, key, clusto.Value{Type: clusto.String})
+		if err != nil {
+			return manager{}, err
+		}
+		has[n] = v.Text()
+	}
+	return manager{}, fmt.Errorf("allocate from %s: it has no range; set its properties baseip and netmask, as in 10.42.0.0 and 255.255.255.0; they are %q and %q: %w",
+		pathOf(e), has[0], has[1], clusto.ErrConflict)
 }
 
 // lastIP reads what the manager gave last; nil if it has not given any.

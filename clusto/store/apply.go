@@ -23,7 +23,7 @@ func (s *Store) Apply(ctx context.Context, ops []clusto.Op) error {
 // clusto.Op.
 func (s *Store) Change(ctx context.Context, ops []clusto.Op) ([]clusto.Result, error) {
 	if s.readOnly {
-		return nil, fmt.Errorf("change database %q: it is read-only: %w", s.name, clusto.ErrUnavailable)
+		return nil, fmt.Errorf("change database %q: %w", s.name, clusto.ErrReadOnly)
 	}
 	if err := s.present("change"); err != nil {
 		return nil, err

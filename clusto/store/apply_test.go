@@ -146,7 +146,7 @@ var refusals = []struct {
 }{
 	{"unknown operation", clusto.Op{Op: "destroy", Name: "lan"}, clusto.ErrInvalid, `"destroy" is none of add, allocate`},
 	{"unknown driver", entity_("x", "penguinservr"), clusto.ErrInvalid, `"penguinserver"`},
-	{"no name", entity_("", "pool"), clusto.ErrInvalid, "name of an entity is missing"},
+	{"no name", entity_("", "pool"), clusto.ErrInvalid, `operation "entity": "name" is missing`},
 	{"a slash", entity_("a/b", "pool"), clusto.ErrInvalid, "slash"},
 	{"a long name", entity_(strings.Repeat("x", 129), "pool"), clusto.ErrInvalid, "longer than 128"},
 	{"another driver", entity_("ex0000", "penguinserver"), clusto.ErrConflict, `"basicserver", not "penguinserver"`},

@@ -186,6 +186,8 @@ func isMAC(subkey string) bool { return subkey == subMAC || subkey == subIPMI }
 func validKeys(op *clusto.Op) error {
 	sub := subkeyOf(op)
 	switch {
+	case op.Key == "":
+		return fmt.Errorf("attribute of %q: \"key\" is missing: %w", op.Name, clusto.ErrInvalid)
 	case !keyPattern.MatchString(op.Key) || len(op.Key) > 256:
 		return fmt.Errorf("attribute of %q: key %q must begin with a letter or _ and go on with letters, digits, _ or -: %w", op.Name, op.Key, clusto.ErrInvalid)
 	case sub != "" && (!keyPattern.MatchString(sub) || len(sub) > 256):

@@ -16,14 +16,12 @@ func driverOf(op *clusto.Op) (clusto.Driver, error) {
 	d, ok := clusto.Drivers[op.Driver]
 	switch {
 	case op.Type != "" && (!typePattern.MatchString(op.Type) || !typePattern.MatchString(op.Driver)):
-		return d, fmt.Errorf("entity %q: type %q and driver %q: want lower-case letters, digits and _, 32 at most: %w", op.Name, op.Type, op.Driver, clusto.ErrInvalid)
+		return d, fmt.Errorf("type %q and driver %q: want lower-case letters, digits and _, 32 at most: %w", op.Type, op.Driver, clusto.ErrInvalid)
 	case op.Type != "":
-		if err := clusto.CheckType(op.Type); err != nil {
-			return d, fmt.Errorf("entity %q: %w", op.Name, err)
-		}
 		d.Type = op.Type
+		return d, clusto.CheckType(op.Type)
 	case !ok:
-		return d, fmt.Errorf("entity %q: there is no driver %q; did you mean %q?: %w", op.Name, op.Driver, nearest(op.Driver), clusto.ErrInvalid)
+		return d, fmt.Errorf("there is no driver %q; did you mean %q?: %w", op.Driver, nearest(op.Driver), clusto.ErrInvalid)
 	}
 	return d, nil
 }

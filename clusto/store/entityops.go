@@ -41,7 +41,7 @@ func (c *change) createOp(ctx context.Context, op *clusto.Op) error {
 	}
 	d, err := driverOf(op)
 	if err != nil {
-		return err
+		return fmt.Errorf("entity %q: %w", op.Name, err)
 	}
 	if _, err := c.create(ctx, clusto.Entity{Name: op.Name, Type: d.Type, Driver: op.Driver}, d); err != nil {
 		return err

@@ -19,7 +19,7 @@ func (s *Store) entity(ctx context.Context, name string) (id int64, e clusto.Ent
 	err = s.read.QueryRowContext(ctx, s.dialect.q(entitySQL), name).
 		Scan(&id, &e.Name, &e.Type, &e.Driver)
 	if err == sql.ErrNoRows {
-		return 0, e, fmt.Errorf("entity %.128q: %w", name, clusto.ErrNotFound)
+		return 0, e, fmt.Errorf("there is no entity %.128q: %w", name, clusto.ErrNotFound)
 	} else if err != nil {
 		return 0, e, s.failed("ask", err)
 	}

@@ -22,7 +22,7 @@ func (s *Store) Object(ctx context.Context, name string) (clusto.Object, error) 
 	defer tx.Rollback() //nolint:errcheck // nothing was written
 	o, err := s.readObject(ctx, tx, name)
 	if errors.Is(err, sql.ErrNoRows) {
-		return o, fmt.Errorf("entity %.128q: %w", name, clusto.ErrNotFound)
+		return o, fmt.Errorf("there is no entity %.128q: %w", name, clusto.ErrNotFound)
 	} else if err != nil {
 		return o, s.failed("ask", err)
 	}

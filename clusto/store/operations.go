@@ -100,14 +100,23 @@ func unread(op *clusto.Op, takes field) string {
 	return ""
 }
 
+// longestOSPort bounds the name of an interface as the columns of names are.
+const longestOSPort = 256
+
 // apply does one operation of the list.
 func (c *change) apply(ctx context.Context, op *clusto.Op) error {
 	what, ok := operations[op.Op]
 	if !ok {
 		return fmt.Errorf("operation %q is none of %s: %w", op.Op, strings.Join(slices.Sorted(maps.Keys(operations)), ", "), clusto.ErrInvalid)
 	}
+	if op.Name == "" && op.Op != "has" && op.Op != "lacks" {
+		return fmt.Errorf("operation %q: \"name\" is missing, which is the name of an entity: %w", op.Op, clusto.ErrInvalid)
+	}
 	if f := unread(op, what.takes); f != "" {
 		return fmt.Errorf("operation %q has no %q: %w", op.Op, f, clusto.ErrInvalid)
+	}
+	if len(op.OSPort) > longestOSPort {
+		return fmt.Errorf("operation %q of %q: osport %.32q... is longer than %d bytes: %w", op.Op, op.Name, op.OSPort, longestOSPort, clusto.ErrInvalid)
 	}
 	if err := storable(op); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/clusto/clusto-engine/clusto"
 	"github.com/clusto/clusto-engine/cmd/internal/daemon"
 )
 
@@ -127,6 +128,6 @@ func parseAs(p daemon.Program, args []string, into any) (code int, ok bool) {
 
 // fail prints one line for a command and gives the code on.
 func fail(name string, code int, err error) int {
-	fmt.Fprintf(os.Stderr, "clusto %s: %v\n", name, err)
+	fmt.Fprintf(os.Stderr, "clusto %s: %s\n", name, clusto.Reason(err))
 	return code
 }

@@ -164,9 +164,9 @@ func TestBadUse(t *testing.T) {
 		{[]string{"show", "a", "b"}, `clusto show: unexpected argument b; --help lists the flags`},
 		{[]string{"show", "a", "--jsno"}, `clusto show: unknown flag --jsno, did you mean "--json"?; --help lists the flags`},
 		{[]string{"show", "a", "--db=x", "--api-url=http://x"}, `clusto show: --db and --api-url can't be used together; --help lists the flags`},
-		{[]string{"show", "a", "--db="}, `clusto show: open database: no data source given (a file, sqlite:///FILE or postgresql://HOST/NAME): invalid`},
-		{[]string{"show", "a", "--db=mysql://u:secret@h/n"}, `clusto show: open database "mysql://u:xxxxx@h/n": unknown kind "mysql"; use a file, sqlite:///FILE or postgresql://HOST/NAME: invalid`},
-		{[]string{"show", "a", "--api-url=http://x/"}, `clusto show: --api-url: API URL "http://x/" ends with a slash: write "http://x": invalid`},
+		{[]string{"show", "a", "--db="}, `clusto show: open database: no data source given (a file, sqlite:///FILE or postgresql://HOST/NAME)`},
+		{[]string{"show", "a", "--db=mysql://u:secret@h/n"}, `clusto show: open database "mysql://u:xxxxx@h/n": unknown kind "mysql"; use a file, sqlite:///FILE or postgresql://HOST/NAME`},
+		{[]string{"show", "a", "--api-url=http://x/"}, `clusto show: --api-url: API URL "http://x/" ends with a slash: write "http://x"`},
 		{[]string{"import", "/nowhere.yaml"}, `clusto import: open /nowhere.yaml: no such file or directory; give the file that the site is written in, or - for standard input`},
 	} {
 		want(t, runClusto(t, "", c.args...), result{"", c.line + "\n", exitUsage})
