@@ -291,8 +291,14 @@ func TestFullJournal(t *testing.T) {
 	l.snmp(0, "snmptrap", "2c", "public", learnt(testMAC(3), 3))
 	l.count(verdict(engine.JournalFull), 2)
 	l.says(`"WARN"`, "no room for more events")
+	if why := l.get("/readyz"); !strings.Contains(why, "the journal is full") {
+		t.Errorf("ready: %s", why)
+	}
 	l.api.up()
 	l.idle(patience)
+	if why := l.get("/readyz"); why != "ready\n" {
+		t.Errorf("not ready: %s", why)
+	}
 	l.inform(0, learnt(testMAC(2), 2))
 	l.count(outcome(discovery.Created), 2)
 	l.complete("s0002", 0, 2, testMAC(2))

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -129,5 +133,40 @@ func TestTrapsRefuses(t *testing.T) {
 		result{"", "clusto traps: <action>: \"rerty\" is none; write retry or drop, or nothing to list the dead letters; --help lists the flags\n", exitUsage})
 	if r := runClusto(t, "", "traps", "retry", "one"); r.code != exitUsage || !regexp.MustCompile(`^clusto traps: .*"one".*\n$`).MatchString(r.err) {
 		t.Errorf("%+v", r)
+	}
+}
+
+// TestTrapsOfAnotherUser: one who may not write beside the journal was told that
+// it is damaged.
+func TestTrapsOfAnotherUser(t *testing.T) {
+	dir := forEveryone(t)
+	program := filepath.Join(dir, "clusto")
+	copyFile(t, "/proc/self/exe", program)
+	_, kept := running(t)
+	for what, mode := range map[string]struct{ file, folder os.FileMode }{
+		"a folder that may not be written": {0o666, 0o555},
+		"a file that may not be written":   {0o444, 0o777},
+		"a file that may not be read":      {0o222, 0o777},
+		"a folder that may not be entered": {0o666, 0o444},
+	} {
+		folder, err := os.MkdirTemp(dir, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(folder, "events")
+		copyFile(t, kept, file)
+		t.Cleanup(func() { _ = os.Chmod(folder, 0o700) }) // or it cannot be removed
+		if err := errors.Join(os.Chmod(file, mode.file), os.Chmod(folder, mode.folder)); err != nil {
+			t.Fatal(err)
+		}
+		var errs bytes.Buffer
+		cmd := exec.CommandContext(t.Context(), program, "traps", "--journal", file)
+		cmd.Env = []string{asProgram + "=1", "GORACE=atexit_sleep_ms=0", "GOCOVERDIR=" + dir}
+		cmd.Stderr = &errs
+		asNobody(t, cmd)
+		_ = cmd.Run() // the code tells
+		if said := errs.String(); cmd.ProcessState.ExitCode() != exitFailed || !strings.Contains(said, "become the daemon's user, or root") {
+			t.Errorf("%s: code %d, %s", what, cmd.ProcessState.ExitCode(), said)
+		}
 	}
 }

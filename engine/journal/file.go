@@ -209,8 +209,11 @@ func (j *Journal) prepare(ctx context.Context, blank bool) (err error) {
 	if err == nil {
 		return nil
 	}
-	if !errors.Is(err, ErrConfig) {
+	switch {
+	case errors.Is(err, errDamaged):
 		err = j.failed("open", err)
+	case !errors.Is(err, ErrConfig):
+		err = fmt.Errorf("%w; see whether the disk is full, or fails", j.failed("open", err))
 	}
 	return errors.Join(err, j.shut())
 }
@@ -243,9 +246,12 @@ func (j *Journal) shut() error {
 // look opens the file beside its daemon, or without one. It changes nothing.
 func (j *Journal) look(ctx context.Context) (err error) {
 	none := fmt.Errorf("%w %s: there is no journal", ErrConfig, j.cfg.File)
-	if some, err := j.regular(); err != nil {
+	switch some, err := j.regular(); {
+	case errors.Is(err, fs.ErrPermission):
+		return j.notAllowed(err)
+	case err != nil:
 		return err
-	} else if !some {
+	case !some:
 		return none
 	}
 	if err := j.may(); err != nil {
@@ -292,8 +298,15 @@ func (j *Journal) may() error {
 	for _, name := range files {
 		const readAndWrite = 4 | 2
 		if err := syscall.Access(name, readAndWrite); err != nil {
-			return fmt.Errorf("look into journal %s: this user may not read and write %s, as even looking needs: %w; become the daemon's user, or root", j.cfg.File, name, err)
+			return j.notAllowed(fmt.Errorf("%s: %w", name, err))
 		}
 	}
 	return nil
+}
+
+func (j *Journal) notAllowed(err error) error {
+	if p := (*fs.PathError)(nil); errors.As(err, &p) {
+		err = p // no error of the set-up
+	}
+	return fmt.Errorf("look into journal %s: even looking needs to read and write it, and beside it: %w; become the daemon's user, or root", j.cfg.File, err)
 }

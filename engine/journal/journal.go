@@ -115,6 +115,8 @@ func (j *Journal) open(ctx context.Context) (err error) {
 	switch {
 	case j.cfg.Look && errors.Is(err, os.ErrNotExist):
 		return fmt.Errorf("%w %s: there is no journal", ErrConfig, j.cfg.File)
+	case j.cfg.Look && errors.Is(err, os.ErrPermission):
+		return j.notAllowed(err)
 	case err != nil:
 		return setUp(err, inAFolder)
 	case j.cfg.Look:
@@ -192,6 +194,14 @@ func (j *Journal) Stats() (st Stats) {
 	st.Dead = min(st.Dead+buried, j.cfg.Dead)
 	st.Waiting -= buried
 	return st
+}
+
+// Full reports whether Append has no room.
+func (j *Journal) Full() bool {
+	j.mu.Lock()
+	ending := j.ended.len()
+	j.mu.Unlock()
+	return int(j.waiting.Load())-ending >= j.cfg.Max
 }
 
 // bodyLen is the length of an encoded event: see appendBody.

@@ -153,8 +153,13 @@ func TestJournalIsBounded(t *testing.T) {
 	if n, err := j.Append(events(swA, 7, 8)); n != 0 || !errors.Is(err, trap.ErrFull) {
 		t.Fatalf("%d, %v", n, err)
 	}
+	if !j.Full() {
+		t.Error("it does not say that it is full")
+	}
 	got, _ := j.Next(ctx, swA, 0, 2)
-	j.Done(got[0].Seq, got[1].Seq)
+	if j.Done(got[0].Seq, got[1].Seq); j.Full() {
+		t.Error("it says that it is full")
+	}
 	if n, err := j.Append(events(swA, 7, 9)); n != 2 || err != nil {
 		t.Errorf("after two are done: %d, %v", n, err)
 	}

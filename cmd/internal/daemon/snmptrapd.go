@@ -64,8 +64,10 @@ func NewTrapServer(ctx context.Context, cfg *SNMP, log *slog.Logger) (s *TrapSer
 	if s.client, err = client.NewAuto(api, s.foundServer); err != nil {
 		return s, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	if s.journal, err = journal.Open(ctx, journal.Config{File: cfg.Journal, Max: cfg.JournalSize, Log: log}); err != nil {
+	if s.journal, err = journal.Open(ctx, journal.Config{File: cfg.Journal, Max: cfg.JournalSize, Log: log}); errors.Is(err, journal.ErrConfig) {
 		return s, fmt.Errorf("%w: %w", ErrConfig, err)
+	} else if err != nil {
+		return s, err // a full disk: it passes
 	}
 	if n := s.journal.Stats().Waiting; n > 0 {
 		log.Info("events of the last run wait in the journal", "events", n, "journal", cfg.Journal)

@@ -11,9 +11,15 @@ import (
 	"github.com/clusto/clusto-engine/engine/trap"
 )
 
-// notReady is empty while every interface is up. Whether the inventory is up
-// does not count: events are kept.
-func (s *TrapServer) notReady() []string { return s.links.down() }
+// notReady is empty while every interface is up and the journal has room. Whether
+// the inventory is up does not count: events are kept.
+func (s *TrapServer) notReady() []string {
+	why := s.links.down()
+	if s.journal.Full() {
+		why = append(why, "the journal is full: traps are lost until events in it are worked off")
+	}
+	return why
+}
 
 // writeMetrics writes what there is to count, each family with its type.
 func (s *TrapServer) writeMetrics(w io.Writer) {

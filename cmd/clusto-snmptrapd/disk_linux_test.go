@@ -1,0 +1,52 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/clusto/clusto-engine/engine/journal"
+	"github.com/clusto/clusto-engine/engine/labtest"
+	"github.com/clusto/clusto-engine/engine/trap"
+)
+
+// onFullDisk runs a program with its journal on a disk that has no room left,
+// in a mount namespace of its own: the folder, what is on the disk first, the
+// program.
+const onFullDisk = `set -e
+mount -t tmpfs -o size=1m full "$1"
+cp "$2"/* "$1" 2>/dev/null || true
+dd if=/dev/zero of="$1"/rest bs=4k 2>/dev/null || true
+shift 2
+exec "$@"
+`
+
+// TestDiskFullAtStart ended with 2, as a wrong setting does, after which systemd
+// leaves the daemon alone. The events wait inside, and the condition passes.
+func TestDiskFullAtStart(t *testing.T) {
+	before := t.TempDir()
+	j, err := journal.Open(t.Context(), journal.Config{File: before + "/events"})
+	must(t, err)
+	_, err = j.Append([]trap.Event{{Switch: [4]byte{10, 42, 0, 2}, Op: trap.Learnt}})
+	must(t, err)
+	must(t, j.Close())
+	self, err := os.Executable()
+	must(t, err)
+	for what, files := range map[string]string{"a journal": before, "no journal yet": t.TempDir()} {
+		dir := t.TempDir()
+		cmd := exec.Command("sh", "-c", onFullDisk, "sh", dir, files,
+			self, "--replay", recording, "--api-url", "http://"+apiAddr, "--journal", dir+"/events")
+		cmd.Env = labtest.Program().Env
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+		var errs bytes.Buffer
+		cmd.Stderr = &errs
+		_ = cmd.Run() // the code tells
+		if said := errs.String(); cmd.ProcessState.ExitCode() != 1 || strings.Contains(said, "configuration") ||
+			!strings.Contains(said, "full") && !strings.Contains(said, "no space left") {
+			t.Errorf("%s: code %d, %s", what, cmd.ProcessState.ExitCode(), said)
+		}
+	}
+}
