@@ -15,7 +15,7 @@ const namesAtOnce = 500
 
 // routeChanges registers the feed.
 func (s *server) routeChanges(mux *router) {
-	mux.HandleFunc("GET /v2/changes", s.getChanges)
+	s.callV2(mux, "GET /v2/changes", s.getChanges, "since")
 }
 
 // getChanges answers with server-sent events for as long as the client listens:

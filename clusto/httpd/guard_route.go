@@ -11,7 +11,8 @@ type router struct {
 	mux      *http.ServeMux
 	limited  func(pattern string, fn http.HandlerFunc) http.HandlerFunc
 	patterns []string
-	rest     http.HandlerFunc // takes what no pattern matches
+	params   map[string][]string // that a call of /v2 takes in its query, by pattern
+	rest     http.HandlerFunc    // takes what no pattern matches
 }
 
 // HandleFunc registers a call.

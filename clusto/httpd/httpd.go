@@ -108,7 +108,7 @@ func New(c Config) http.Handler {
 // routes registers all calls.
 func (s *server) routes() *router {
 	limits := s.Limits.limits()
-	mux := &router{mux: http.NewServeMux(), limited: func(pattern string, fn http.HandlerFunc) http.HandlerFunc {
+	mux := &router{mux: http.NewServeMux(), params: map[string][]string{}, limited: func(pattern string, fn http.HandlerFunc) http.HandlerFunc {
 		return s.limited(limits(pattern), fn)
 	}}
 	s.routeV2(mux)

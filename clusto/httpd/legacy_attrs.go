@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/clusto/clusto-engine/clusto"
 )
@@ -34,7 +33,7 @@ type attrsAnswer struct {
 // key unless sort_by_keys is empty. As in the original, a switch is off only if
 // its value is empty.
 func (s *server) getAttrs(r *http.Request, p form, e clusto.Entity) (any, error) {
-	if err := p.only(attrsParams); err != nil {
+	if err := only(p, attrsParams); err != nil {
 		return nil, err
 	}
 	keep, err := newFilter(p)
@@ -55,16 +54,6 @@ func (s *server) getAttrs(r *http.Request, p form, e clusto.Entity) (any, error)
 		byKey(out.Attrs)
 	}
 	return out, nil
-}
-
-// only refuses parameters that a call does not have.
-func (p form) only(known []string) error {
-	for param := range p {
-		if !slices.Contains(known, param) {
-			return invalid("there is no parameter %.40q; known are %s", param, strings.Join(known, ", "))
-		}
-	}
-	return nil
 }
 
 func newLegacyAttr(a *clusto.Attr) legacyAttr {

@@ -32,7 +32,7 @@ func (s *server) delAttr(r *http.Request, p form, e clusto.Entity) (any, error) 
 }
 
 func (s *server) writeAttr(r *http.Request, p form, e clusto.Entity, word string) (any, error) {
-	err := p.only(attrParams)
+	err := only(p, attrParams)
 	if err == nil {
 		err = p.need("key")
 	}

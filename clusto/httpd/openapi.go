@@ -13,7 +13,7 @@ var openAPI []byte
 
 // routeOpenAPI registers the description of all calls.
 func (s *server) routeOpenAPI(mux *router) {
-	mux.HandleFunc("GET /v2/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+	s.callV2(mux, "GET /v2/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(openAPI) // a client that is gone needs no answer
 	})

@@ -22,7 +22,9 @@ var documentedAnswers = []struct {
 	{"GET /readyz", "", "", "", 200},
 	{"GET /readyz", "", "closed", "", 503},
 	{"GET /v2/version", "", "tokens", "", 200},
+	{"GET /v2/version", "/v2/version?x=1", "tokens", "", 400},
 	{"GET /v2/openapi.json", "", "tokens", "", 200},
+	{"GET /v2/openapi.json", "/v2/openapi.json?x=1", "tokens", "", 400},
 
 	{"GET /v2/hosts/{mac}", "/v2/hosts/00:1e:c9:00:00:01", "", "", 200},
 	{"GET /v2/hosts/{mac}", "/v2/hosts/00:1e:c9:00:00:03", "", "", 200}, // disabled

@@ -11,14 +11,14 @@ import (
 
 // routeV2 registers this project's own calls.
 func (s *server) routeV2(mux *router) {
-	mux.HandleFunc("GET /v2/hosts/{mac}", s.getHost)
-	mux.HandleFunc("GET /v2/hosts", s.getHosts)
-	mux.HandleFunc("GET /v2/find", s.getFind)
-	mux.HandleFunc("GET /v2/networks", s.getNetworks)
-	mux.HandleFunc("GET /v2/objects", s.getObjects)
-	mux.HandleFunc("GET /v2/entities/{name}/attrs", s.getAttrsV2)
-	mux.HandleFunc("POST /v2/batch", s.postBatch)
-	mux.HandleFunc("GET /v2/version", s.getVersion)
+	s.callV2(mux, "GET /v2/hosts/{mac}", s.getHost)
+	s.callV2(mux, "GET /v2/hosts", s.getHosts)
+	s.callV2(mux, "GET /v2/find", s.getFind, "q")
+	s.callV2(mux, "GET /v2/networks", s.getNetworks)
+	s.callV2(mux, "GET /v2/objects", s.getObjects)
+	s.callV2(mux, "GET /v2/entities/{name}/attrs", s.getAttrsV2, "key", "merge", "hidden")
+	s.callV2(mux, "POST /v2/batch", s.postBatch)
+	s.callV2(mux, "GET /v2/version", s.getVersion)
 	mux.HandleFunc("GET /readyz", s.getReady)
 	mux.HandleFunc("/v2/", func(w http.ResponseWriter, r *http.Request) {
 		if allowed := mux.methods(r); allowed != "" {

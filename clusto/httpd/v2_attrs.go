@@ -1,6 +1,7 @@
 package httpd
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -35,19 +36,23 @@ func attrQuery(name string, params url.Values) (q clusto.AttrQuery, err error) {
 	if !storable(name) || !storable(q.Key) {
 		return q, invalid("attributes of %q: a name is no UTF-8 text, or has a NUL character", name)
 	}
-	for param := range params {
-		switch param {
-		case "key":
-		case "merge":
-			q.Merge, err = strconv.ParseBool(params.Get(param))
-		case "hidden":
-			q.Hidden, err = strconv.ParseBool(params.Get(param))
-		default:
-			return q, invalid("there is no parameter %.40q; known are key, merge, hidden", param)
-		}
-		if err != nil {
-			return q, invalid("attributes of %q: parameter %s is %.40q, want 1 or 0", name, param, params.Get(param))
-		}
+	if q.Merge, err = parseSwitch(params, "merge"); err == nil {
+		q.Hidden, err = parseSwitch(params, "hidden")
+	}
+	if err != nil {
+		return q, fmt.Errorf("attributes of %q: %w", name, err)
 	}
 	return q, nil
+}
+
+// parseSwitch reads a parameter that is 1 or 0; 0 if it is not there.
+func parseSwitch(params url.Values, param string) (bool, error) {
+	if !params.Has(param) {
+		return false, nil
+	}
+	on, err := strconv.ParseBool(params.Get(param))
+	if err != nil {
+		return false, invalid("parameter %s is %.40q, want 1 or 0", param, params.Get(param))
+	}
+	return on, nil
 }

@@ -20,7 +20,8 @@ func TestAttrsV2(t *testing.T) {
 		says   string
 	}{
 		{"nobody/attrs", http.StatusNotFound, `"nobody"`},
-		{"s0001/attrs?kye=dhcp", http.StatusBadRequest, `there is no parameter "kye"; known are key, merge, hidden`},
+		{"s0001/attrs?kye=dhcp", http.StatusBadRequest, `there is no parameter "kye"; did you mean "key"? known are key, merge, hidden`},
+		{"s0001/attrs?zz=1&b=1&d=1&c=1&e=1", http.StatusBadRequest, `there is no parameter "b"; known are key, merge, hidden`},
 		{"s0001/attrs?key=%00", http.StatusBadRequest, "NUL"},
 		{"a%ff/attrs", http.StatusBadRequest, "UTF-8"},
 		{"s0001/attrs?merge=maybe", http.StatusBadRequest, `attributes of "s0001": parameter merge is "maybe", want 1 or 0`},

@@ -9,8 +9,8 @@ import (
 
 // routeV2Entities registers the calls that read entities.
 func (s *server) routeV2Entities(mux *router) {
-	mux.HandleFunc("GET /v2/entities", s.getEntitiesV2)
-	mux.HandleFunc("GET /v2/entities/{name}", s.getObject)
+	s.callV2(mux, "GET /v2/entities", s.getEntitiesV2, "type", "driver", "name", "q", "attrs")
+	s.callV2(mux, "GET /v2/entities/{name}", s.getObject)
 }
 
 // getObject answers with a clusto.Object.
@@ -35,9 +35,10 @@ type entityList struct {
 
 // getEntitiesV2 answers with the entities of the types, drivers and names given,
 // whose name contains q in letters of any case and who meet one of attrs (the
-// conditions of /query/get_entities), in the order in which they were made. type, driver and name may be repeated: one of each has to fit.
+// conditions of /query/get_entities), in the order in which they were made. type,
+// driver and name may be repeated: one of each has to fit.
 func (s *server) getEntitiesV2(w http.ResponseWriter, r *http.Request) {
-	q, err := entityQuery(r.URL.RawQuery)
+	q, err := entityQuery(r.URL.Query())
 	if err != nil {
 		s.failErr(w, r, err)
 		return
@@ -50,33 +51,13 @@ func (s *server) getEntitiesV2(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, r, http.StatusOK, entityList{found})
 }
 
-func entityQuery(encoded string) (q clusto.Query, err error) {
-	params, err := url.ParseQuery(encoded)
-	if err != nil {
-		return q, invalid("read parameters: %v", err)
+func entityQuery(params url.Values) (q clusto.Query, err error) {
+	q = clusto.Query{Types: params["type"], Drivers: params["driver"], Names: params["name"]}
+	if contains := params["q"]; len(contains) > 0 {
+		q.Contains = contains[len(contains)-1]
 	}
-	for param, values := range params {
-		for _, v := range values {
-			if !storable(v) {
-				return q, invalid("parameter %s is no UTF-8 text, or has a NUL character", param)
-			}
-		}
-		switch param {
-		case "type":
-			q.Types = values
-		case "driver":
-			q.Drivers = values
-		case "name":
-			q.Names = values
-		case "q":
-			q.Contains = values[len(values)-1]
-		case "attrs":
-			if q.Attrs, err = parseMatches(param, values[len(values)-1]); err != nil {
-				return q, err
-			}
-		default:
-			return q, invalid("there is no parameter %.40q; known are type, driver, name, q, attrs", param)
-		}
+	if attrs := params["attrs"]; len(attrs) > 0 {
+		q.Attrs, err = parseMatches("attrs", attrs[len(attrs)-1])
 	}
-	return q, nil
+	return q, err
 }
