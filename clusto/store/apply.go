@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -136,12 +137,12 @@ func (c *change) forget() {
 	c.blank = blank{}
 }
 
-// stmt prepares a statement once.
+// stmt prepares a statement once, where the driver does not.
 func (c *change) stmt(ctx context.Context, text string) (*sql.Stmt, error) {
 	if st := c.stmts[text]; st != nil {
 		return st, nil
 	}
-	st, err := c.tx.PrepareContext(ctx, c.s.dialect.q(text))
+	st, err := c.tx.PrepareContext(ctx, text)
 	if err == nil {
 		c.stmts[text] = st
 	}
@@ -149,6 +150,10 @@ func (c *change) stmt(ctx context.Context, text string) (*sql.Stmt, error) {
 }
 
 func (c *change) exec(ctx context.Context, text string, args ...any) error {
+	if c.s.dialect.keeps {
+		_, err := c.tx.ExecContext(ctx, c.s.dialect.q(text), args...)
+		return err
+	}
 	st, err := c.stmt(ctx, text)
 	if err != nil {
 		return err
@@ -159,19 +164,24 @@ func (c *change) exec(ctx context.Context, text string, args ...any) error {
 
 // one scans the only row of a query; found is false if there is none.
 func (c *change) one(ctx context.Context, text string, into []any, args ...any) (found bool, err error) {
-	st, err := c.stmt(ctx, text)
+	rows, err := c.QueryContext(ctx, text, args...)
 	if err != nil {
 		return false, err
 	}
-	err = st.QueryRowContext(ctx, args...).Scan(into...)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
+	defer rows.Close()
+	if found = rows.Next(); found {
+		if err := rows.Scan(into...); err != nil {
+			return false, err
+		}
 	}
-	return err == nil, err
+	return found, cmp.Or(rows.Err(), rows.Close())
 }
 
 // QueryContext makes a change a querier that prepares its statements.
 func (c *change) QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	if c.s.dialect.keeps {
+		return c.tx.QueryContext(ctx, c.s.dialect.q(text), args...)
+	}
 	st, err := c.stmt(ctx, text)
 	if err != nil {
 		return nil, err

@@ -10,13 +10,9 @@ import (
 	"github.com/clusto/clusto-engine/clusto"
 )
 
-// pendingMax is how many attributes one INSERT writes.
-const pendingMax = 200
-
-const attrColumns = 10
-
-var insertHead = `INSERT INTO entity_attrs (entity_id, "key", subkey, number, datatype,
-	int_value, string_value, datetime_value, relation_id, version) VALUES `
+// attrsOfKeySQL finds the attributes of an entity under a key.
+const attrsOfKeySQL = `SELECT ` + rowColumns + ` FROM entity_attrs a
+	WHERE a.entity_id = ? AND a."key" = ? AND a.deleted_at_version IS NULL ORDER BY a.attr_id`
 
 // attrsOf gives the live attributes of a key.
 func (c *change) attrsOf(ctx context.Context, e *entity, key string) ([]*attr, error) {
@@ -30,9 +26,7 @@ func (c *change) attrsOf(ctx context.Context, e *entity, key string) ([]*attr, e
 	}
 	var r row
 	var got []*attr
-	err := each(ctx, c, `SELECT `+rowColumns+` FROM entity_attrs a
-		WHERE a.entity_id = ? AND a."key" = ? AND a.deleted_at_version IS NULL ORDER BY a.attr_id`,
-		r.fields(), func() { got = append(got, &attr{row: r, of: e}) }, e.id, key)
+	err := each(ctx, c, attrsOfKeySQL, r.fields(), func() { got = append(got, &attr{row: r, of: e}) }, e.id, key)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +50,7 @@ func (c *change) add(ctx context.Context, e *entity, r row) error {
 		c.ips[ip] = append(c.ips[ip], e)
 	}
 	c.pending = append(c.pending, a)
-	if len(c.pending) < pendingMax {
+	if len(c.pending) < c.s.dialect.batch {
 		return nil
 	}
 	return c.flush(ctx)
@@ -148,16 +142,17 @@ func (c *change) flush(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	args := make([]any, 0, attrColumns*len(live))
 	for _, a := range live {
-		args = append(args, a.entity, a.key, a.sub, a.number, string(a.datatype), a.num, a.text, a.time, a.rel, v)
 		a.written = true
 	}
-	values := strings.TrimSuffix(strings.Repeat("("+params(attrColumns)+"), ", len(live)), ", ")
-	if len(live) == pendingMax { // the common length is worth preparing
-		err = c.exec(ctx, insertHead+values, args...)
+	text, args := c.s.dialect.insertAttrs(live, v)
+	if len(live) == c.s.dialect.batch { // the common length is worth preparing
+		err = c.exec(ctx, text, args...)
 	} else {
-		_, err = c.tx.ExecContext(ctx, c.s.dialect.q(insertHead+values), args...)
+		_, err = c.tx.ExecContext(ctx, c.s.dialect.q(text), args...)
+	}
+	if err == nil {
+		return c.grew(ctx, len(live))
 	}
 	if isTooLong(err) {
 		return tooLong{slices.MaxFunc(live, func(a, b *attr) int { return cmp.Compare(len(a.text.String), len(b.text.String)) }), err}
@@ -186,11 +181,6 @@ func (c *change) macTaken(ctx context.Context, e *entity, mac clusto.MAC) error 
 	if c.blank.macs {
 		return nil
 	}
-	forms := mac.Spellings()
-	args := make([]any, clusto.MACForms)
-	for i := range forms {
-		args[i] = forms[i]
-	}
 	var r row
 	var of clusto.Entity
 	var taken error
@@ -199,7 +189,7 @@ func (c *change) macTaken(ctx context.Context, e *entity, mac clusto.MAC) error 
 		if port && r.entity != e.id && taken == nil {
 			taken = refuse(&entity{Entity: of}, &r)
 		}
-	}, args...)
+	}, spelled(mac)...)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/clusto/clusto-engine/clusto"
+	"github.com/clusto/clusto-engine/clusto/inventory"
 )
 
 // benchHosts scales the benchmarks: go test -bench . -hosts 100000.
@@ -60,6 +61,27 @@ func BenchmarkApply(b *testing.B) {
 		apply(b, s, ops...)
 	}
 	b.ReportMetric(float64(len(ops))*float64(b.N)/b.Elapsed().Seconds(), "ops/s")
+}
+
+// BenchmarkImport imports a sample site into a new database of either kind, from
+// the text of its file: go test -run - -bench Import -benchtime 1x -hosts 100000.
+func BenchmarkImport(b *testing.B) {
+	text := inventory.Sample(*benchHosts)
+	for name, newDSN := range kinds {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				b.StopTimer()
+				s := openTest(b, newDSN(b))
+				b.StartTimer()
+				site, err := inventory.Parse("site.yaml", text)
+				if err != nil {
+					b.Fatal(err)
+				}
+				apply(b, s, site.Ops()...)
+			}
+			b.ReportMetric(float64(*benchHosts*b.N)/b.Elapsed().Seconds(), "hosts/s")
+		})
+	}
 }
 
 func BenchmarkApplyAgain(b *testing.B) {

@@ -128,7 +128,7 @@ func (c *change) needManagers(ctx context.Context) error {
 	if err := c.flush(ctx); err != nil {
 		return err
 	}
-	all, err := readManagers(ctx, c)
+	all, err := c.s.dialect.readManagers(ctx, c)
 	c.managers, c.haveManagers = all, err == nil
 	return err
 }

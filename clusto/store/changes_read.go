@@ -199,7 +199,7 @@ func (r *changeReader) hosts(ctx context.Context, query string, args ...any) err
 // unmanaged adds the hosts with an address that is not bound under a manager
 // with a range: its network is found among those of all managers.
 func (r *changeReader) unmanaged(ctx context.Context) error {
-	ranges, _, err := readRanges(func(into []any, fn func()) error { return each(ctx, r.tx, rangesSQL, into, fn) })
+	ranges, _, err := readRanges(func(into []any, fn func()) error { return each(ctx, r.tx, r.d.rangesSQL(), into, fn) })
 	if err != nil {
 		return err
 	}

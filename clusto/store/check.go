@@ -123,10 +123,8 @@ func (c *change) holding(ctx context.Context, want *wanted) (found []clusto.Enti
 	if err := c.flush(ctx); err != nil {
 		return nil, err
 	}
-	where, args := want.where()
-	rows, err := c.QueryContext(ctx, `SELECT `+rowColumns+`, e.name, e.type, e.driver FROM entity_attrs a
-		JOIN entities e ON e.entity_id = a.entity_id AND e.deleted_at_version IS NULL
-		WHERE a.deleted_at_version IS NULL AND `+where, args...)
+	text, args := want.holdersSQL(c.s.dialect)
+	rows, err := c.QueryContext(ctx, text, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -146,25 +144,24 @@ func (c *change) holding(ctx context.Context, want *wanted) (found []clusto.Enti
 	return found, rows.Err()
 }
 
-// where leads to the attributes that are wanted, and to others beside them. A
-// value leads to few and a key may lead to all, so with a value the key is
-// wrapped, lest a planner takes its index.
-func (w *wanted) where() (cond string, args []any) {
-	const key = ` AND COALESCE(a."key", '') = ?`
+// holdersSQL finds the attributes that are wanted, and others beside them, with
+// their entities. A value leads to few and a key may lead to all, so with a value
+// the key is wrapped, lest a planner takes its index.
+func (w *wanted) holdersSQL(d *dialect) (text string, args []any) {
+	const key = ` WHERE COALESCE(a."key", '') = ?`
+	text = `SELECT ` + rowColumns + `, e.name, e.type, e.driver FROM `
+	one := `entity_attrs a` + d.per("entities", "e", `e.entity_id = a.entity_id AND e.deleted_at_version IS NULL`)
 	switch v := w.value; {
 	case v.Type == clusto.Relation:
-		return `a.relation_id = ?` + ` AND a."key" = ?`, []any{w.rel, w.op.Key}
+		return text + one + ` WHERE a.relation_id = ? AND a."key" = ? AND a.deleted_at_version IS NULL`, []any{w.rel, w.op.Key}
 	case v.Type == clusto.Int:
-		return `a.int_value = ?` + key, []any{v.Int, w.op.Key}
+		return text + one + key + ` AND a.int_value = ? AND a.deleted_at_version IS NULL`, []any{w.op.Key, v.Int}
 	case v.Type == clusto.String || v.Type == clusto.JSON:
-		texts := []any{v.Str}
+		forms := []any{v.Str}
 		if mac, err := clusto.ParseMAC(v.Str); err == nil && isMAC(subkeyOf(w.op)) {
-			texts = texts[:0]
-			for _, form := range mac.Spellings() {
-				texts = append(texts, form)
-			}
+			forms = spelled(mac)
 		}
-		return `a.string_value IN (` + params(len(texts)) + `)` + key, append(texts, w.op.Key)
+		return text + d.heldBy(len(forms)) + key, append(forms, w.op.Key)
 	}
-	return `a."key" = ?`, []any{w.op.Key}
+	return text + one + ` WHERE a."key" = ? AND a.deleted_at_version IS NULL`, []any{w.op.Key}
 }

@@ -39,17 +39,19 @@ func (c *change) deleteOp(ctx context.Context, op *clusto.Op) error {
 }
 
 // peersSQL finds the otherportnum of each port that is connected to an entity.
-const peersSQL = `SELECT o.attr_id FROM entity_attrs c CROSS JOIN entity_attrs o
-	WHERE c.relation_id = ? AND c."key" LIKE 'port-%' AND COALESCE(c.subkey, '') = 'connection' AND c.deleted_at_version IS NULL
-	AND o.entity_id = c.entity_id AND o."key" = c."key" AND o.number = c.number
-	AND COALESCE(o.subkey, '') = 'otherportnum' AND o.deleted_at_version IS NULL`
+func (d *dialect) peersSQL() string {
+	return `SELECT o.attr_id FROM entity_attrs c` +
+		d.per("entity_attrs", "o", `o.entity_id = c.entity_id AND o."key" = c."key" AND o.number = c.number
+			AND COALESCE(o.subkey, '') = 'otherportnum' AND o.deleted_at_version IS NULL`) + `
+		WHERE c.relation_id = ? AND c."key" LIKE 'port-%' AND COALESCE(c.subkey, '') = 'connection' AND c.deleted_at_version IS NULL`
+}
 
 // freePeers deletes the other port's number from every port that is connected
 // to the entity. The connection itself goes with all other relations.
 func (c *change) freePeers(ctx context.Context, e *entity) error {
 	var id int64
 	var ids []int64
-	err := each(ctx, c, peersSQL, []any{&id}, func() { ids = append(ids, id) }, e.id)
+	err := each(ctx, c, c.s.dialect.peersSQL(), []any{&id}, func() { ids = append(ids, id) }, e.id)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,9 @@ type dialect struct {
 	name     string
 	numbered bool   // parameters are $1, $2 ... instead of ?
 	lateral  bool   // a join is held to its order by LATERAL instead of CROSS JOIN
+	keeps    bool   // the driver keeps prepared statements from one transaction to the next
+	arrays   bool   // rows are written from an array for each column
+	batch    int    // so many attributes are written with one statement
 	serial   string // type of a primary key that counts by itself
 	bigint   string // 64-bit integer
 	datetime string
@@ -19,10 +22,14 @@ type dialect struct {
 	columns  string // lists the columns of table ?, one column
 	indexes  string // lists the names of indexes, one column
 	feed     *feedDDL
+
+	known   string // tells how many attributes the planner knows of, one row; "" where no plan depends on that
+	analyze string // has it look again
 }
 
 var sqlite = &dialect{
 	name:     "sqlite",
+	batch:    200,
 	serial:   "INTEGER NOT NULL",
 	bigint:   "INTEGER",
 	datetime: "DATETIME",
@@ -36,6 +43,9 @@ var postgres = &dialect{
 	name:     "postgresql",
 	numbered: true,
 	lateral:  true,
+	keeps:    true,
+	arrays:   true,
+	batch:    1000, // there are checks and triggers to each statement
 	serial:   "SERIAL NOT NULL",
 	bigint:   "BIGINT",
 	datetime: "TIMESTAMP",
@@ -48,6 +58,8 @@ var postgres = &dialect{
 		WHERE table_schema = ANY (current_schemas(false)) AND table_name = ?`,
 	indexes: `SELECT indexname FROM pg_indexes WHERE schemaname = ANY (current_schemas(false))`,
 	feed:    postgresFeed,
+	known:   `SELECT CAST(greatest(reltuples, 0) AS BIGINT) FROM pg_class WHERE oid = 'entity_attrs'::regclass`,
+	analyze: `ANALYZE entities, entity_attrs`,
 }
 
 // q gives a statement its parameters' spelling. No statement of this package
@@ -78,6 +90,14 @@ func (d *dialect) per(table, alias, cond string) string {
 		return " CROSS JOIN LATERAL (SELECT * FROM " + table + " " + alias + " WHERE " + cond + " OFFSET 0) " + alias
 	}
 	return " CROSS JOIN " + table + " " + alias + " ON " + cond
+}
+
+// maybe is per that keeps rows for which there is nothing.
+func (d *dialect) maybe(table, alias, cond string) string {
+	if d.lateral {
+		return " LEFT JOIN LATERAL (SELECT * FROM " + table + " " + alias + " WHERE " + cond + " OFFSET 0) " + alias + " ON TRUE"
+	}
+	return " LEFT JOIN " + table + " " + alias + " ON " + cond
 }
 
 // values gives a table of n parameters, one to a row, in column1. The database

@@ -7,9 +7,6 @@ import (
 	"github.com/clusto/clusto-engine/clusto"
 )
 
-// entitiesAtOnce are made with one statement.
-const entitiesAtOnce = 200
-
 // makeAhead makes the new entities that the next operations ask for, many with
 // one statement. The operations themselves find them made. What is wrong with
 // one is left for its operation to say.
@@ -38,16 +35,11 @@ func (c *change) makeAhead(ctx context.Context, ops []clusto.Op) error {
 	if err != nil {
 		return err
 	}
-	args := make([]any, 0, 4*len(want))
-	for _, e := range want {
-		args = append(args, e.Name, e.Type, e.Driver, v)
-	}
+	text, args := c.s.dialect.insertEntities(want, v)
 	ids := make(map[string]int64, len(want))
 	var id int64
 	var name string
-	err = each(ctx, c.tx, c.s.dialect.q(`INSERT INTO entities (name, type, driver, version) VALUES `+
-		strings.TrimSuffix(strings.Repeat("(?, ?, ?, ?), ", len(want)), ", ")+` RETURNING entity_id, name`),
-		[]any{&id, &name}, func() { ids[name] = id }, args...)
+	err = each(ctx, c.tx, c.s.dialect.q(text), []any{&id, &name}, func() { ids[name] = id }, args...)
 	if err != nil {
 		return err
 	}

@@ -8,12 +8,17 @@ import (
 // and containers. Where there are more, they are ranked first.
 const maxOwners = 16
 
-// ownersSQL finds the attributes with one of the texts. It names no key,
-// lest SQLite takes the index on key, which is no help.
+// ownersSQL finds the attributes with one of the texts.
 func (d *dialect) ownersSQL() string {
-	return `SELECT a.attr_id, a.entity_id, a."key", a.subkey, a.number, e.name, e.type, e.driver FROM entity_attrs a` +
-		d.per("entities", "e", `e.entity_id = a.entity_id AND e.deleted_at_version IS NULL`) + `
-	WHERE a.string_value IN (` + params(clusto.MACForms) + `) AND a.deleted_at_version IS NULL`
+	return `SELECT a.attr_id, a.entity_id, a."key", a.subkey, a.number, e.name, e.type, e.driver FROM ` + d.heldBy(clusto.MACForms)
+}
+
+// heldBy joins n texts, all different, the attributes a that are one of them, and their
+// entities e. It names no key, lest a planner takes the index on key, which is
+// no help.
+func (d *dialect) heldBy(n int) string {
+	return values(n, "TEXT") + d.per("entity_attrs", "a", `a.string_value = v.column1 AND a.deleted_at_version IS NULL`) +
+		d.per("entities", "e", `e.entity_id = a.entity_id AND e.deleted_at_version IS NULL`)
 }
 
 // fromMAC and fromEntity begin hostSQL: with the entities that hold a MAC, given
@@ -64,9 +69,11 @@ const managerColumns = `p.attr_id, p.entity_id, p."key", m.name, p.number, p.dat
 
 // relatedSQL finds an entity that dhcp attributes point to, and the addresses
 // that it stands for there.
-var relatedSQL = `SELECT e.name, e.type, e.driver, COALESCE(a.attr_id, 0), a.subkey, a.number, a.int_value, a.string_value, a.relation_id
-	FROM entities e LEFT JOIN entity_attrs a ON a.entity_id = e.entity_id AND a.deleted_at_version IS NULL AND a."key" = 'ip'
-	WHERE e.entity_id = ? AND e.deleted_at_version IS NULL`
+func (d *dialect) relatedSQL() string {
+	return `SELECT e.name, e.type, e.driver, COALESCE(a.attr_id, 0), a.subkey, a.number, a.int_value, a.string_value, a.relation_id FROM entities e` +
+		d.maybe("entity_attrs", "a", `a.entity_id = e.entity_id AND a.deleted_at_version IS NULL AND a."key" = 'ip'`) + `
+		WHERE e.entity_id = ? AND e.deleted_at_version IS NULL`
+}
 
 // The statements of a chunk. The conditions on keys are wrapped, lest a planner
 // takes their index and reads all that have the key for each chunk; the order

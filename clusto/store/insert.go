@@ -122,9 +122,7 @@ func (c *change) parentsOf(ctx context.Context, e *entity) ([]parent, error) {
 	var id int64
 	var n sql.NullInt64
 	var got []parent
-	err := each(ctx, c, `SELECT e.entity_id, e.name, e.type, e.driver, a.number FROM entity_attrs a
-		JOIN entities e ON e.entity_id = a.entity_id AND e.deleted_at_version IS NULL
-		WHERE a.relation_id = ? AND a."key" = '_contains' AND a.deleted_at_version IS NULL`,
+	err := each(ctx, c, c.s.dialect.containersSQL(),
 		[]any{&id, &of.Name, &of.Type, &of.Driver, integer{&n}},
 		func() { got = append(got, parent{c.know(id, of), orNull(n)}) }, e.id)
 	if err != nil {

@@ -31,11 +31,10 @@ const entitySQL = `SELECT entity_id, name, type, driver FROM entities
 
 // Entities gives the entities that meet every condition of q, by entity_id.
 func (s *Store) Entities(ctx context.Context, q clusto.Query) ([]clusto.Entity, error) {
-	where, args := entitiesWhere(q)
+	from, args := s.dialect.entitiesOf(q)
 	var e clusto.Entity
 	out := []clusto.Entity{}
-	err := each(ctx, s.read, s.dialect.q(`SELECT e.name, e.type, e.driver FROM entities e
-		WHERE e.deleted_at_version IS NULL`+where+` ORDER BY e.entity_id`),
+	err := each(ctx, s.read, s.dialect.q(`SELECT e.name, e.type, e.driver FROM `+from+` ORDER BY e.entity_id`),
 		[]any{&e.Name, &e.Type, &e.Driver}, func() { out = append(out, e) }, args...)
 	if err != nil {
 		return nil, s.failed("ask", err)
@@ -43,6 +42,36 @@ func (s *Store) Entities(ctx context.Context, q clusto.Query) ([]clusto.Entity, 
 	return out, nil
 }
 
+// entitiesOf joins what leads to the entities e that meet a query. Attributes
+// lead to few of them, as far as they have a value.
+func (d *dialect) entitiesOf(q clusto.Query) (from string, args []any) {
+	where, args := entitiesWhere(q)
+	if len(q.Attrs) == 0 {
+		return `entities e WHERE e.deleted_at_version IS NULL` + where, args
+	}
+	var holders []string
+	var first []any
+	for _, m := range q.Attrs {
+		text, a := d.holdersOf(m)
+		holders = append(holders, text)
+		first = append(first, a...)
+	}
+	return `(SELECT DISTINCT h.entity_id FROM (` + strings.Join(holders, " UNION ALL ") + `) h) m` +
+		d.per("entities", "e", `e.entity_id = m.entity_id AND e.deleted_at_version IS NULL`) + ` WHERE TRUE` + where, append(first, args...)
+}
+
+// holdersOf finds the entities with an attribute that matches. Several texts are
+// looked for one by one, lest a planner thinks that they are in half the table.
+func (d *dialect) holdersOf(m clusto.AttrMatch) (text string, args []any) {
+	cond, args := matchWhere(m)
+	if v := m.Value; v != nil && v.Int == nil && len(v.Texts) > 1 {
+		return `SELECT a.entity_id FROM ` + values(len(v.Texts), "TEXT") +
+			d.per("entity_attrs", "a", `a.string_value = v.column1 AND a.deleted_at_version IS NULL`) + ` WHERE TRUE` + cond, append(appendTexts(nil, v.Texts), args...)
+	}
+	return `SELECT a.entity_id FROM entity_attrs a WHERE a.deleted_at_version IS NULL` + cond, args
+}
+
+// entitiesWhere gives the conditions on the entities themselves.
 func entitiesWhere(q clusto.Query) (where string, args []any) {
 	for _, c := range []struct {
 		column string
@@ -60,16 +89,7 @@ func entitiesWhere(q clusto.Query) (where string, args []any) {
 		part := "%" + likeText.Replace(q.Contains) + "%"
 		args = append(args, part, strings.ToLower(part))
 	}
-	if len(q.Attrs) == 0 {
-		return where, args
-	}
-	var unions []string
-	for _, m := range q.Attrs {
-		cond, a := matchWhere(m)
-		unions = append(unions, "SELECT a.entity_id FROM entity_attrs a WHERE a.deleted_at_version IS NULL"+cond)
-		args = append(args, a...)
-	}
-	return where + " AND e.entity_id IN (" + strings.Join(unions, " UNION ") + ")", args
+	return where, args
 }
 
 // containsMax is the length of a text, in bytes, from which on no name contains

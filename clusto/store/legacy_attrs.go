@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"slices"
 
 	"github.com/clusto/clusto-engine/clusto"
@@ -83,9 +84,13 @@ func (w *walk) level(ctx context.Context, level []step, distance int) (next []st
 	return next, nil
 }
 
-const containersSQL = `SELECT e.entity_id, e.name, e.type, e.driver FROM entity_attrs a
-	JOIN entities e ON e.entity_id = a.entity_id AND e.deleted_at_version IS NULL
-	WHERE a.relation_id = ? AND a."key" = '_contains' AND a.deleted_at_version IS NULL`
+// containersSQL finds what contains an entity, and under which number, in the
+// order in which it was put there.
+func (d *dialect) containersSQL() string {
+	return `SELECT e.entity_id, e.name, e.type, e.driver, a.number FROM entity_attrs a` +
+		d.per("entities", "e", `e.entity_id = a.entity_id AND e.deleted_at_version IS NULL`) + `
+		WHERE a.relation_id = ? AND a."key" = '_contains' AND a.deleted_at_version IS NULL ORDER BY a.attr_id`
+}
 
 // read gives an entity's attributes, and its containers if they are asked for.
 func (w *walk) read(ctx context.Context, at *step) (*seen, error) {
@@ -103,9 +108,18 @@ func (w *walk) read(ctx context.Context, at *step) (*seen, error) {
 	}
 	var id int64
 	var e clusto.Entity
-	return here, each(ctx, w.s.read, w.s.dialect.q(containersSQL), []any{&id, &e.Name, &e.Type, &e.Driver}, func() {
+	var number sql.NullInt64
+	return here, each(ctx, w.s.read, w.s.dialect.q(w.s.dialect.containersSQL()), []any{&id, &e.Name, &e.Type, &e.Driver, integer{&number}}, func() {
 		here.parents = append(here.parents, step{id: id, path: e.Path()})
 	}, at.id)
+}
+
+// ownAttrsSQL finds the attributes of an entity that meet a condition too, with
+// what they point to.
+func (d *dialect) ownAttrsSQL(cond string) string {
+	return `SELECT ` + rowColumns + `, COALESCE(r.name, ''), COALESCE(r.type, '') FROM entity_attrs a` +
+		d.maybe("entities", "r", `r.entity_id = a.relation_id`) + `
+		WHERE a.entity_id = ? AND a.deleted_at_version IS NULL` + cond + ` ORDER BY a.attr_id`
 }
 
 // attrsOf reads one entity's own attributes.
@@ -120,9 +134,7 @@ func (s *Store) attrsOf(ctx context.Context, q querier, at *step, want clusto.At
 	var to clusto.Entity
 	var attrs []clusto.Attr
 	into := append(r.fields(), &to.Name, &to.Type)
-	err := each(ctx, q, s.dialect.q(`SELECT `+rowColumns+`, COALESCE(r.name, ''), COALESCE(r.type, '')
-		FROM entity_attrs a LEFT JOIN entities r ON r.entity_id = a.relation_id
-		WHERE a.entity_id = ? AND a.deleted_at_version IS NULL`+cond+` ORDER BY a.attr_id`), into, func() {
+	err := each(ctx, q, s.dialect.q(s.dialect.ownAttrsSQL(cond)), into, func() {
 		a := r.attrTo(to)
 		a.Origin = at.path
 		attrs = append(attrs, a)

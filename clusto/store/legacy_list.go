@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -32,7 +31,7 @@ func (s *Store) Members(ctx context.Context, name string) ([]clusto.Entity, erro
 	}
 	var e clusto.Entity
 	out := []clusto.Entity{}
-	err = each(ctx, s.read, s.dialect.q(membersSQL), []any{&e.Name, &e.Type, &e.Driver}, func() { out = append(out, e) }, id)
+	err = each(ctx, s.read, s.dialect.q(s.dialect.membersSQL()), []any{&e.Name, &e.Type, &e.Driver}, func() { out = append(out, e) }, id)
 	if err != nil {
 		return nil, s.failed("ask", err)
 	}
@@ -41,14 +40,15 @@ func (s *Store) Members(ctx context.Context, name string) ([]clusto.Entity, erro
 
 // membersSQL walks down from a container. UNION drops what is found twice, so a
 // cycle ends.
-const membersSQL = `WITH RECURSIVE down(id) AS (
+func (d *dialect) membersSQL() string {
+	return `WITH RECURSIVE down(id) AS (
 		SELECT relation_id FROM entity_attrs
 		WHERE entity_id = ? AND "key" = '_contains' AND relation_id IS NOT NULL AND deleted_at_version IS NULL
-		UNION
-		SELECT c.relation_id FROM down CROSS JOIN entity_attrs c
-		WHERE c.entity_id = down.id AND c."key" = '_contains' AND c.relation_id IS NOT NULL AND c.deleted_at_version IS NULL)
-	SELECT e.name, e.type, e.driver FROM entities e
-	WHERE e.entity_id IN (SELECT id FROM down) AND e.deleted_at_version IS NULL ORDER BY e.entity_id`
+		UNION SELECT c.relation_id FROM down` +
+		d.per("entity_attrs", "c", `c.entity_id = down.id AND c."key" = '_contains' AND c.relation_id IS NOT NULL AND c.deleted_at_version IS NULL`) + `)
+	SELECT e.name, e.type, e.driver FROM down` + d.per("entities", "e", `e.entity_id = down.id AND e.deleted_at_version IS NULL`) + `
+	ORDER BY e.entity_id`
+}
 
 // namesAtOnce is how many names one query of AttrsOf asks for.
 const namesAtOnce = 1000
@@ -71,6 +71,7 @@ func (s *Store) AttrsOf(ctx context.Context, names []string, matches []clusto.At
 
 func (s *Store) attrsOfSome(ctx context.Context, names []string, matches []clusto.AttrMatch, out map[string][]clusto.Attr) error {
 	var either []string
+	names = slices.Compact(slices.Sorted(slices.Values(names))) // a row for each name is joined
 	args := appendTexts(nil, names)
 	for _, m := range matches {
 		cond, a := matchWhere(m)
@@ -84,18 +85,18 @@ func (s *Store) attrsOfSome(ctx context.Context, names []string, matches []clust
 	var r row
 	var to clusto.Entity
 	into := append([]any{&name}, append(r.fields(), &to.Name, &to.Type)...)
-	return each(ctx, s.read, s.dialect.q(attrsOfSQL(len(names), strings.Join(either, " OR "))), into, func() {
+	return each(ctx, s.read, s.dialect.q(s.dialect.attrsNamedSQL(len(names), strings.Join(either, " OR "))), into, func() {
 		out[name] = append(out[name], r.attrTo(to))
 	}, args...)
 }
 
-// attrsOfSQL asks for the attributes of n entities by name. CROSS JOIN keeps
-// SQLite from starting with the attributes.
-func attrsOfSQL(n int, cond string) string {
-	return fmt.Sprintf(`SELECT o.name, %s, COALESCE(r.name, ''), COALESCE(r.type, '')
-		FROM entities o CROSS JOIN entity_attrs a LEFT JOIN entities r ON r.entity_id = a.relation_id
-		WHERE a.entity_id = o.entity_id AND a.deleted_at_version IS NULL AND o.deleted_at_version IS NULL
-		AND o.name IN (%s) AND (%s) ORDER BY a.attr_id`, rowColumns, params(n), cond)
+// attrsNamedSQL asks for the attributes of n entities by name.
+func (d *dialect) attrsNamedSQL(n int, cond string) string {
+	return `SELECT o.name, ` + rowColumns + `, COALESCE(r.name, ''), COALESCE(r.type, '') FROM ` + values(n, "TEXT") +
+		d.per("entities", "o", `o.name = v.column1 AND o.deleted_at_version IS NULL`) +
+		d.per("entity_attrs", "a", `a.entity_id = o.entity_id AND a.deleted_at_version IS NULL`) +
+		d.maybe("entities", "r", `r.entity_id = a.relation_id`) + `
+		WHERE ` + cond + ` ORDER BY a.attr_id`
 }
 
 // attrTo is attr with the entity that a relation points to.

@@ -42,7 +42,8 @@ func (s *Store) readObject(ctx context.Context, tx *sql.Tx, name string) (clusto
 	}
 	o.Attrs = append(o.Attrs, attrs...)
 	var e clusto.Entity
-	err = each(ctx, tx, s.dialect.q(containersSQL+` ORDER BY a.attr_id`), []any{&id, &e.Name, &e.Type, &e.Driver}, func() {
+	var number sql.NullInt64
+	err = each(ctx, tx, s.dialect.q(s.dialect.containersSQL()), []any{&id, &e.Name, &e.Type, &e.Driver, integer{&number}}, func() {
 		if !slices.Contains(o.Parents, e) {
 			o.Parents = append(o.Parents, e)
 		}

@@ -192,8 +192,8 @@ func TestLegacyReadsUseIndexes(t *testing.T) {
 		scan []string // of what is small
 	}{
 		{entitySQL, 1, nil},
-		{membersSQL, 1, []string{"SCAN down"}},
-		{attrsOfSQL(2, `a."key" = ? AND COALESCE(a.subkey, '') = ?`), 4, nil},
+		{s.dialect.membersSQL(), 1, []string{"SCAN down"}},
+		{s.dialect.attrsNamedSQL(2, `a."key" = ? AND COALESCE(a.subkey, '') = ?`), 4, []string{"SCAN 2 CONSTANT ROWS", "SCAN v"}},
 	} {
 		for _, step := range plan(t, s, q.text, q.args) {
 			if strings.HasPrefix(step, "SCAN") && !slices.Contains(q.scan, step) {

@@ -48,10 +48,11 @@ type manager struct {
 
 // rangesSQL finds what makes the ranges. It begins with the properties, which
 // are few: clusto has no index on drivers.
-const rangesSQL = `SELECT e.name, e.driver, ` + hostColumns + `
-	FROM entity_attrs a CROSS JOIN entities e
-	WHERE a."key" IN ('baseip', 'netmask', 'gateway') AND COALESCE(a.subkey, '') = 'property' AND a.deleted_at_version IS NULL
-	AND e.entity_id = a.entity_id AND e.deleted_at_version IS NULL`
+func (d *dialect) rangesSQL() string {
+	return `SELECT e.name, e.driver, ` + hostColumns + ` FROM entity_attrs a` +
+		d.per("entities", "e", `e.entity_id = a.entity_id AND e.deleted_at_version IS NULL`) + `
+		WHERE a."key" IN ('baseip', 'netmask', 'gateway') AND COALESCE(a.subkey, '') = 'property' AND a.deleted_at_version IS NULL`
+}
 
 // readRanges reads the range of every entity that has one, by its id, and the
 // IP managers among them, by name. each runs rangesSQL.
@@ -88,13 +89,15 @@ func readRanges(each func(into []any, fn func()) error) (map[int64]*clusto.Netwo
 }
 
 // readManagers reads the IP managers that have a range, by name.
-func readManagers(ctx context.Context, q querier) ([]manager, error) {
-	_, managers, err := readRanges(func(into []any, fn func()) error { return each(ctx, q, rangesSQL, into, fn) })
+func (d *dialect) readManagers(ctx context.Context, q querier) ([]manager, error) {
+	_, managers, err := readRanges(func(into []any, fn func()) error { return each(ctx, q, d.rangesSQL(), into, fn) })
 	return managers, err
 }
 
 // managers is readManagers by itself.
-func (s *Store) managers(ctx context.Context) ([]manager, error) { return readManagers(ctx, s.read) }
+func (s *Store) managers(ctx context.Context) ([]manager, error) {
+	return s.dialect.readManagers(ctx, s.read)
+}
 
 // holders gives the managers whose range holds ip and is the narrowest of all
 // that do: a manager of 10.0.0.0/8 stands back behind one of 10.1.0.0/16. More

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -10,27 +11,26 @@ import (
 	"github.com/clusto/clusto-engine/clusto/store/pgtest"
 )
 
-// indexed are the statements that must find their rows by an index, with what
-// they may be given.
-func indexed(d *dialect) []struct {
+// question is a statement that must find its rows by an index, with what it may
+// be given.
+type question struct {
 	name, text string
 	args       []any
-} {
+}
+
+func indexed(d *dialect) []question {
 	ids := make([]any, idsAtOnce)
 	for i := range ids {
 		ids[i] = i + 1
 	}
 	macs := spelled(clusto.MAC{0, 0x1e, 0xc9, 0, 0, 1})
-	return []struct {
-		name, text string
-		args       []any
-	}{
+	return []question{
 		{"host by MAC", d.hostSQL(d.fromMAC()), macs},
 		{"host by entity", d.hostSQL(fromEntity), []any{7}},
 		{"owners", d.ownersSQL(), macs},
-		{"related", relatedSQL, []any{7}},
-		{"ranges", rangesSQL, nil},
-		{"containers", containersSQL, []any{7}},
+		{"related", d.relatedSQL(), []any{7}},
+		{"ranges", d.rangesSQL(), nil},
+		{"containers", d.containersSQL(), []any{7}},
 		{"bound", d.boundSQL(), []any{"10.42.0.11", 1}},
 		{"named", namedSQL, []any{"s0001"}},
 		{"entities of a chunk", entitiesAfterSQL, []any{7, 10}},
@@ -43,6 +43,41 @@ func indexed(d *dialect) []struct {
 		{"managers changed", d.managersSQL(), []any{1, 10}},
 		{"hosts by id", d.hostsOfSQL(), ids},
 	}
+}
+
+// indexedToo are those of changes, and of the original's API.
+func indexedToo(d *dialect) (all []question) {
+	wantedBy := func(name, key, sub string, v clusto.Value) {
+		text, args := (&wanted{op: &clusto.Op{Key: key, Subkey: &sub}, value: v, rel: 7}).holdersSQL(d)
+		all = append(all, question{name, text, args})
+	}
+	wantedBy("wanted by MAC", "port-nic-eth", subMAC, str("00:11:22:33:44:55"))
+	wantedBy("wanted by text", "hostname", "", str("a"))
+	wantedBy("wanted by integer", "dhcp", "enabled", num(5))
+	wantedBy("wanted by relation", "dhcp", "", clusto.Value{Type: clusto.Relation})
+	queried := func(name string, m clusto.AttrMatch) {
+		from, args := d.entitiesOf(clusto.Query{Attrs: []clusto.AttrMatch{m}})
+		all = append(all, question{name, `SELECT e.name FROM ` + from + ` ORDER BY e.entity_id`, args})
+	}
+	n := int64(5)
+	forms := clusto.MAC{0, 0x1e, 0xc9, 0, 0, 1}.Spellings()
+	queried("asked for by text", clusto.AttrMatch{Key: "ip", Subkey: &clusto.NullString{Text: "ipstring"}, Value: &clusto.ValueMatch{Texts: []string{"10.1.0.11"}}})
+	queried("asked for by MAC", clusto.AttrMatch{Key: "port-nic-eth", Value: &clusto.ValueMatch{Texts: forms[:]}})
+	queried("asked for by integer", clusto.AttrMatch{Key: "dhcp", Value: &clusto.ValueMatch{Int: &n}})
+	names := make([]any, 100)
+	for i := range names {
+		names[i] = fmt.Sprintf("s%06d", i)
+	}
+	return append(all, []question{
+		{"attributes of a key", attrsOfKeySQL, []any{7, "ip"}},
+		{"addresses taken", takenSQL, []any{1, 17}},
+		{"member", memberSQL, []any{7, 8}},
+		{"peers", d.peersSQL(), []any{7}},
+		{"entity", entitySQL, []any{"s0001"}},
+		{"members", d.membersSQL(), []any{7}},
+		{"attributes", d.ownAttrsSQL(""), []any{7}},
+		{"attributes by name", d.attrsNamedSQL(len(names), `a."key" = ?`), append(names, "ip")},
+	}...)
 }
 
 // TestReadsUseIndexes asks either database how it would look hosts up, with the
@@ -71,18 +106,57 @@ func TestReadsUseIndexes(t *testing.T) {
 	})
 }
 
+// TestPlansOfGrownTables asks PostgreSQL how it would look for things in tables
+// that it has not looked at since they were empty, or tiny: nothing is looked for
+// in all of a table, or joined by one.
+func TestPlansOfGrownTables(t *testing.T) {
+	for _, tiny := range []int{0, 4} {
+		t.Run(fmt.Sprint(tiny), func(t *testing.T) {
+			s := openTest(t, pgtest.New(t))
+			for _, table := range []string{"entities", "entity_attrs"} {
+				execute(t, s, "ALTER TABLE "+table+" SET (autovacuum_enabled = off)")
+			}
+			apply(t, s, fleet(tiny)...)
+			if tiny > 0 {
+				execute(t, s, `ANALYZE`)
+			}
+			for _, stmt := range []string{
+				`INSERT INTO entities (name, type, driver, version) SELECT 'x' || i, 'server', 'basicserver', 1 FROM generate_series(1, 5000) i`,
+				`INSERT INTO entity_attrs (entity_id, "key", subkey, number, datatype, int_value, string_value, relation_id, version)
+					SELECT entity_id, 'port-nic-eth', 'mac', 1, 'string', CAST(NULL AS BIGINT), 'mac of ' || name, CAST(NULL AS INTEGER), 1 FROM entities
+					UNION ALL SELECT entity_id, 'ip', 'ipstring', entity_id, 'string', NULL, 'ip of ' || name, NULL, 1 FROM entities
+					UNION ALL SELECT entity_id, 'ip', NULL, entity_id, 'int', entity_id, NULL, NULL, 1 FROM entities
+					UNION ALL SELECT entity_id / 40 + 1, '_contains', 'ru', 1, 'relation', NULL, NULL, entity_id, 1 FROM entities`,
+			} {
+				execute(t, s, stmt) // past the store, which would have PostgreSQL look
+			}
+			for _, q := range append(indexed(postgres), indexedToo(postgres)...) {
+				if q.name == "attributes of a chunk" || q.name == "containers of a chunk" || q.name == "entities of a chunk" {
+					continue // they are for most of a table anyway
+				}
+				root := planOfPostgres(t, s.read, q)
+				root.walk(func(n *planNode) {
+					if n.Type == "Seq Scan" && n.Relation != "clusto_changes" || n.Type == "Hash Join" || n.Type == "Merge Join" {
+						t.Errorf("%s: %s on %s", q.name, n.Type, n.Relation)
+					}
+				})
+			}
+		})
+	}
+}
+
 func plansOfSQLite(t *testing.T, name string, s *Store) {
 	t.Helper()
-	for _, q := range indexed(s.dialect) {
+	for _, q := range append(indexed(s.dialect), indexedToo(s.dialect)...) {
 		for _, step := range planWith(t, s, q.text, q.args...) {
 			what, on, _ := strings.Cut(step, " ")
 			on, _, _ = strings.Cut(on, " ")
 			// What has been found is scanned, and no more: up, own, the parameters.
-			found := on == "changed" || on == "concerned" || on == "named" || on == "up" || on == "o" || on == "v" || strings.Contains(step, "VALUES") || strings.Contains(step, "CONSTANT ROW")
+			found := on == "changed" || on == "concerned" || on == "named" || on == "up" || on == "m" || on == "down" || on == "o" || on == "v" || strings.Contains(step, "VALUES") || strings.Contains(step, "CONSTANT ROW")
 			if what == "SCAN" && !found {
 				t.Errorf("%s, %s: %s", name, q.name, step)
 			}
-			wrong := strings.Contains(step, "idx_attrs_entity_version") && q.name != "attributes of a chunk" || strings.Contains(step, "idx_attrs_subkey") ||
+			wrong := strings.Contains(step, "idx_attrs_entity_version") && q.name != "attributes of a chunk" && q.name != "attributes" || strings.Contains(step, "idx_attrs_subkey") ||
 				strings.Contains(step, "idx_attrs_key") && q.name != "ranges"
 			if wrong || strings.Contains(step, "AUTOMATIC") {
 				t.Errorf("%s, %s: %s", name, q.name, step)
@@ -129,17 +203,8 @@ func plansOfPostgres(t *testing.T, name string, s *Store, analyzed bool) {
 		defer conn.ExecContext(t.Context(), "SET enable_seqscan = on") //nolint:errcheck // the connection goes with the test
 	}
 	for _, q := range indexed(s.dialect) {
-		var text string
-		err := each(t.Context(), conn, "EXPLAIN (FORMAT JSON) "+s.dialect.q(q.text), []any{&text}, func() {}, q.args...)
-		if err != nil {
-			t.Errorf("%s, %s: %v", name, q.name, err)
-			continue
-		}
-		var plans []struct{ Plan planNode }
-		if err := json.Unmarshal([]byte(text), &plans); err != nil {
-			t.Fatal(err)
-		}
-		plans[0].Plan.walk(func(n *planNode) {
+		root := planOfPostgres(t, conn, q)
+		root.walk(func(n *planNode) {
 			// The others lead to all that an entity contains, or to all of a key.
 			wrong := analyzed && n.Index == "idx_attrs_entity_version" || n.Index == "idx_attrs_subkey" || n.Index == "idx_attrs_key" && q.name != "ranges"
 			if n.Type == "Seq Scan" || wrong {
@@ -147,6 +212,20 @@ func plansOfPostgres(t *testing.T, name string, s *Store, analyzed bool) {
 			}
 		})
 	}
+}
+
+// planOfPostgres asks PostgreSQL how it would run a query.
+func planOfPostgres(t *testing.T, on querier, q question) planNode {
+	t.Helper()
+	var text string
+	if err := each(t.Context(), on, "EXPLAIN (FORMAT JSON) "+postgres.q(q.text), []any{&text}, func() {}, q.args...); err != nil {
+		t.Fatalf("%s: %v", q.name, err)
+	}
+	var plans []struct{ Plan planNode }
+	if err := json.Unmarshal([]byte(text), &plans); err != nil {
+		t.Fatal(err)
+	}
+	return plans[0].Plan
 }
 
 // planNode is a step of PostgreSQL's plan.

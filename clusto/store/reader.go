@@ -38,8 +38,8 @@ func (d *dialect) prepareOn(ctx context.Context, db preparer) (p prepared, err e
 		{byMAC, d.hostSQL(d.fromMAC())},
 		{byEntity, d.hostSQL(fromEntity)},
 		{ownersOf, d.ownersSQL()},
-		{relatedTo, relatedSQL},
-		{allRanges, rangesSQL},
+		{relatedTo, d.relatedSQL()},
+		{allRanges, d.rangesSQL()},
 	} {
 		if p[s.into], err = db.PrepareContext(ctx, d.q(s.text)); err != nil {
 			return p, err

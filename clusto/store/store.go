@@ -28,6 +28,7 @@ type Store struct {
 	lock     string // first statement of a writing transaction, "" for none
 	log      *slog.Logger
 	feed     feed
+	growth   growth
 
 	immutable bool // SQLite: read as if nobody wrote
 
@@ -217,6 +218,9 @@ func (s *Store) useWAL(ctx context.Context) {
 func (s *Store) prepare(ctx context.Context) (err error) {
 	if s.hosts, err = s.dialect.prepareOn(ctx, s.read); err != nil {
 		return fmt.Errorf("open database %q: prepare: %w: %w", s.name, err, clusto.ErrUnavailable)
+	}
+	if err := s.growth.init(ctx, s); err != nil {
+		return s.failed("open", err)
 	}
 	have, err := s.list(ctx, s.dialect.indexes)
 	if err != nil {

@@ -1,0 +1,99 @@
+package store
+
+import (
+	"database/sql"
+	"strings"
+
+	"github.com/clusto/clusto-engine/clusto"
+)
+
+// entitiesAtOnce is how many entities one INSERT writes at most. Of attributes
+// that is the dialect's batch.
+const entitiesAtOnce = 200
+
+// rowsOf writes n rows of parameters: (?, ?), (?, ?).
+func rowsOf(n, columns int) string {
+	return strings.TrimSuffix(strings.Repeat("("+params(columns)+"), ", n), ", ")
+}
+
+const (
+	intoAttrs = `INSERT INTO entity_attrs (entity_id, "key", subkey, number, datatype,
+		int_value, string_value, datetime_value, relation_id, version) `
+	intoEntities = `INSERT INTO entities (name, type, driver, version) `
+	attrColumns  = 10
+)
+
+// insertAttrs writes attributes in their order. PostgreSQL gets a statement that
+// is the same for any number of them.
+func (d *dialect) insertAttrs(live []*attr, version int64) (text string, args []any) {
+	if d.arrays {
+		return intoAttrs + `SELECT u.*, CAST(? AS INTEGER) FROM unnest(CAST(? AS INTEGER[]), CAST(? AS TEXT[]), CAST(? AS TEXT[]), CAST(? AS INTEGER[]),
+			CAST(? AS TEXT[]), CAST(? AS BIGINT[]), CAST(? AS TEXT[]), CAST(? AS TIMESTAMP[]), CAST(? AS INTEGER[])) u`, append([]any{version}, arrays(live)...)
+	}
+	args = make([]any, 0, attrColumns*len(live))
+	for _, a := range live {
+		args = append(args, a.entity, a.key, a.sub, a.number, string(a.datatype), a.num, a.text, a.time, a.rel, version)
+	}
+	return intoAttrs + `VALUES ` + rowsOf(len(live), attrColumns), args
+}
+
+// arrays gives the columns of attributes but for the version.
+func arrays(live []*attr) []any {
+	return []any{
+		column(live, func(a *attr) *int64 { return &a.entity }),
+		column(live, func(a *attr) *string { return &a.key }),
+		column(live, func(a *attr) *string { return textOrNull(&a.sub) }),
+		column(live, func(a *attr) *int64 { return intOrNull(&a.number) }),
+		column(live, func(a *attr) *string { return (*string)(&a.datatype) }),
+		column(live, func(a *attr) *int64 { return intOrNull(&a.num) }),
+		column(live, func(a *attr) *string { return textOrNull(&a.text) }),
+		column(live, func(a *attr) *string { return textOrNull(&a.time) }),
+		column(live, func(a *attr) *int64 { return intOrNull(&a.rel) }),
+	}
+}
+
+func column[T, V any](rows []T, of func(T) *V) []*V {
+	all := make([]*V, len(rows))
+	for i, r := range rows {
+		all[i] = of(r)
+	}
+	return all
+}
+
+func textOrNull(s *sql.NullString) *string {
+	if !s.Valid {
+		return nil
+	}
+	return &s.String
+}
+
+func intOrNull(n *sql.NullInt64) *int64 {
+	if !n.Valid {
+		return nil
+	}
+	return &n.Int64
+}
+
+// insertEntities writes entities, and gives id and name of each.
+func (d *dialect) insertEntities(all []clusto.Entity, version int64) (text string, args []any) {
+	const giving = ` RETURNING entity_id, name`
+	if d.arrays {
+		each := func(of func(e *clusto.Entity) *string) (out []*string) {
+			for i := range all {
+				out = append(out, of(&all[i]))
+			}
+			return out
+		}
+		return intoEntities + `SELECT u.*, CAST(? AS INTEGER) FROM unnest(CAST(? AS TEXT[]), CAST(? AS TEXT[]), CAST(? AS TEXT[])) u` + giving, []any{
+			version,
+			each(func(e *clusto.Entity) *string { return &e.Name }),
+			each(func(e *clusto.Entity) *string { return &e.Type }),
+			each(func(e *clusto.Entity) *string { return &e.Driver }),
+		}
+	}
+	args = make([]any, 0, 4*len(all))
+	for _, e := range all {
+		args = append(args, e.Name, e.Type, e.Driver, version)
+	}
+	return intoEntities + `VALUES ` + rowsOf(len(all), 4) + giving, args
+}
