@@ -62,9 +62,9 @@ const (
 	perBatch   = 50
 )
 
-// batches of each process: 5,000 names and as many addresses in all, and fewer
+// batches of each process: 10,000 names and as many addresses in all, and fewer
 // where the race detector makes SQLite slow.
-var batches = map[bool]int{false: 25, true: 2}[raceDetector]
+var batches = map[bool]int{false: 50, true: 2}[raceDetector]
 
 func runAllocators(t *testing.T, dsn string) {
 	t.Helper()

@@ -293,6 +293,9 @@ func TestHostsEndInTime(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, open func() *Store) {
 		s := open()
 		apply(t, s, fleet(4)...)
+		if err := s.Hosts(t.Context(), func(*clusto.Host) error { return nil }); err != nil { // the connection is there
+			t.Fatal(err)
+		}
 		n := 0
 		err := s.hostsBy(t.Context(), chunks{3, 20 * time.Millisecond}, func(*clusto.Host) error {
 			if n++; n == 1 {
