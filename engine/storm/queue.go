@@ -90,6 +90,8 @@ type line struct {
 
 func newLine(n int) line { return line{ring: make([]int32, n), in: make([]bool, n)} }
 
+func (l *line) len() int { return l.n }
+
 func (l *line) push(c int32) {
 	if l.in[c] {
 		return

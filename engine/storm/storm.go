@@ -112,7 +112,7 @@ func New(cfg Config, clients []Client) (*Storm, error) {
 		cfg: cfg, clients: clients, number: make(map[[6]byte]int32, len(clients)),
 		wake: make(chan struct{}, 1), gone: make(chan struct{}),
 		minds: make([]mind, len(clients)), alarms: newAlarms(len(clients)), line: newLine(len(clients)),
-		rnd: rand.New(rand.NewPCG(cfg.Seed, 0)), room: make([][]byte, engine.BatchSize),
+		rnd: rand.New(rand.NewPCG(cfg.Seed, 0)), room: slotRoom(),
 	}
 	for i := range clients {
 		c := &clients[i]
@@ -121,13 +121,19 @@ func New(cfg Config, clients []Client) (*Storm, error) {
 		}
 		s.number[c.MAC] = int32(i)
 	}
-	mem := make([]byte, engine.BatchSize*engine.FrameSize)
-	for i := range s.room {
-		s.room[i] = mem[i*engine.FrameSize : i*engine.FrameSize : (i+1)*engine.FrameSize]
-	}
 	s.tx.Replies = make([][]byte, 0, engine.BatchSize)
 	go s.receive()
 	return s, nil
+}
+
+// slotRoom makes the room of a batch to send.
+func slotRoom() [][]byte {
+	room := make([][]byte, engine.BatchSize)
+	mem := make([]byte, engine.BatchSize*engine.FrameSize)
+	for i := range room {
+		room[i] = mem[i*engine.FrameSize : i*engine.FrameSize : (i+1)*engine.FrameSize]
+	}
+	return room
 }
 
 func (c *Config) setDefaults() error {

@@ -1,0 +1,270 @@
+package storm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/clusto/clusto-engine/codec/dhcp4"
+	"github.com/clusto/clusto-engine/engine"
+)
+
+// The defaults and bounds of LoadConfig.
+const (
+	DefaultTimeout = time.Second
+	slotBits       = 20 // of an xid; the others tell a slot's exchanges apart
+	MaxUnderWay    = 1 << slotBits
+	loadLook       = 10 * time.Millisecond // how often a closed loop looks for what is lost
+	loadDoze       = time.Millisecond      // the longest that an open loop sleeps
+)
+
+// LoadConfig is how Load asks. Zero fields mean the defaults.
+type LoadConfig struct {
+	Conn, Sender engine.Conn // as in Config
+
+	// Rate is how many exchanges begin in a second, whatever becomes of those
+	// before (open loop); latencies count from the moment that an exchange was
+	// due. 0: a further one begins when one has ended (closed loop).
+	Rate float64
+
+	// Outstanding is how many exchanges are under way at once: all the time in a
+	// closed loop, DefaultOutstanding; at most in an open one, where what is due
+	// then waits: as many as begin within Timeout. MaxUnderWay at most.
+	Outstanding int
+
+	Count   int           // exchanges in all; as many as Time allows if 0
+	Time    time.Duration // no exchange begins after it; as long as Count lasts if 0
+	Timeout time.Duration // an exchange is lost that is not over by then; DefaultTimeout
+
+	// RandomMACs gives each exchange a chaddr of its own, locally administered;
+	// all else is of the clients, in turn.
+	RandomMACs bool
+	Seed       uint64 // of xids and random MACs
+
+	// Sleep is for an open loop, a millisecond at most; time.Sleep, which may
+	// well take a millisecond where less was asked for.
+	Sleep func(time.Duration)
+
+	// OnReply is told of each OFFER and ACK that ended a wait, and how long after
+	// the exchange's begin it came. It must be quick.
+	OnReply func(kind dhcp4.MessageType, latency time.Duration)
+
+	// OnProgress is told how things stand, every 50 ms at most, and at the end.
+	OnProgress func(LoadResult)
+}
+
+// LoadResult is what a Load came to:
+// Begun = Done + Refused + Lost + Unfinished, and
+// Received = Offers + Acks + Naks + Late + Invalid + Stray.
+type LoadResult struct {
+	Begun      int
+	Done       int // exchanges with all their replies
+	Refused    int // by a NAK
+	Lost       int // not over within Timeout
+	Unfinished int // under way when the context or the Conn ended
+
+	Sent      int // frames that the Conn took
+	TxDropped int // frames that it did not take
+
+	Received int
+	Offers   int // taken
+	Acks     int // taken
+	Naks     int // taken
+	Late     int // of an exchange that was over, or did not wait for it
+	Invalid  int // without an address or option 54, or an ACK of another address
+	Stray    int // not a DHCP reply, or to nobody's exchange
+
+	Asking  time.Duration // until the last exchange began
+	Elapsed time.Duration // until all were over
+}
+
+// Load has the clients ask a server as fast as it answers, or at a rate, in turn
+// and over and over: DISCOVERs, or whole DORAs, one frame each and no
+// retransmission. It returns when Count or Time is reached and nothing is under
+// way any more, or with an error when ctx is over or the Conn ends. It stops
+// the Conns. Beyond what it sets up it never allocates.
+func Load(ctx context.Context, cfg LoadConfig, clients []Client, verbs Verb) (LoadResult, error) {
+	if err := cfg.setDefaults(clients, verbs); err != nil {
+		return LoadResult{}, err
+	}
+	l := newLoad(cfg, clients, verbs)
+	go l.receive()
+	err := l.run(ctx)
+	cfg.Conn.Stop()
+	if cfg.Sender != cfg.Conn {
+		cfg.Sender.Stop()
+	}
+	<-l.gone
+	l.res.Unfinished = l.underWay
+	return l.res, err
+}
+
+func (c *LoadConfig) setDefaults(clients []Client, verbs Verb) error {
+	switch {
+	case c.Conn == nil:
+		return errors.New("storm: LoadConfig.Conn is nil: open one")
+	case len(clients) == 0:
+		return errors.New("storm: a load needs a client")
+	case verbs != Discover && verbs != DORA:
+		return fmt.Errorf("storm: a load is Discover or DORA, not %#x", uint16(verbs))
+	case c.Count <= 0 && c.Time <= 0:
+		return errors.New("storm: a load without end: give it a Count or a Time")
+	case c.Rate < 0 || math.IsNaN(c.Rate) || math.IsInf(c.Rate, 0):
+		return fmt.Errorf("storm: %v exchanges a second are no rate", c.Rate)
+	}
+	if c.Sender == nil {
+		c.Sender = c.Conn
+	}
+	if c.Timeout <= 0 {
+		c.Timeout = DefaultTimeout
+	}
+	if c.Sleep == nil {
+		c.Sleep = time.Sleep
+	}
+	switch {
+	case c.Outstanding > MaxUnderWay:
+		return fmt.Errorf("storm: %d exchanges under way at once are too many: %d at most", c.Outstanding, MaxUnderWay)
+	case c.Outstanding <= 0 && c.Rate > 0:
+		c.Outstanding = int(min(max(c.Rate*c.Timeout.Seconds(), DefaultOutstanding), MaxUnderWay))
+	case c.Outstanding <= 0:
+		c.Outstanding = DefaultOutstanding
+	}
+	return nil
+}
+
+// exchange is a slot: an exchange under way, or none.
+type exchange struct {
+	mac          [6]byte
+	addr, server [4]byte // of the OFFER
+	client       int32
+	age          uint32 // how many exchanges the slot has had
+	wants        dhcp4.MessageType
+	due, begun   int64 // nanoseconds since the load's begin; the same in a closed loop
+	older, newer int32 // neighbours among those under way
+}
+
+// load is a Load that runs.
+type load struct {
+	cfg     LoadConfig
+	clients []Client
+	verbs   Verb
+	begun   time.Time
+	wake    chan struct{} // one token when the receiver found something over
+	gone    chan struct{} // closed when the receiver ended
+
+	sending sync.Mutex // held while a batch is made and sent
+	tx      engine.Batch
+	room    [][]byte // slots of tx
+
+	mu       sync.Mutex // guards all below; taken once a batch
+	slots    []exchange
+	free     []int32 // slots without an exchange
+	asks     line    // slots that have a REQUEST to send
+	oldest   int32   // the exchange that is lost first; -1 if none is under way
+	newest   int32
+	underWay int
+	rnd      *rand.Rand
+	salt     uint32 // of xids
+	scratch  Client // the client of the exchange at hand
+	res      LoadResult
+	err      error // why the receiver ended
+}
+
+func newLoad(cfg LoadConfig, clients []Client, verbs Verb) *load {
+	n := cfg.Outstanding
+	rnd := rand.New(rand.NewPCG(cfg.Seed, 1))
+	l := &load{
+		cfg: cfg, clients: clients, verbs: verbs, begun: time.Now(),
+		wake: make(chan struct{}, 1), gone: make(chan struct{}),
+		tx: engine.Batch{Replies: make([][]byte, 0, engine.BatchSize)}, room: slotRoom(),
+		slots: make([]exchange, n), free: make([]int32, n), asks: newLine(n),
+		oldest: -1, newest: -1, rnd: rnd, salt: rnd.Uint32(),
+	}
+	for i := range l.free {
+		l.free[i] = int32(n - 1 - i)
+	}
+	return l
+}
+
+// run begins exchanges until it is time to stop, and sees to it that those are
+// given up that nobody answers.
+func (l *load) run(ctx context.Context) error {
+	var told time.Time
+	tell := func(final bool) {
+		if l.cfg.OnProgress != nil && (final || time.Since(told) >= progressEvery) {
+			told = time.Now()
+			l.cfg.OnProgress(l.result())
+		}
+	}
+	defer tell(true)
+	alarm := time.NewTimer(loadLook)
+	defer alarm.Stop()
+	for {
+		full := l.turn()
+		tell(false)
+		err, over := l.over(ctx)
+		switch {
+		case over:
+			return err
+		case full:
+		case l.cfg.Rate > 0:
+			l.cfg.Sleep(l.doze())
+		default:
+			alarm.Reset(loadLook)
+			select {
+			case <-ctx.Done():
+			case <-l.wake:
+			case <-alarm.C:
+			}
+		}
+	}
+}
+
+// doze is how long an open loop has nothing to begin.
+func (l *load) doze() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	wait := time.Duration(l.due(l.res.Begun)) - time.Since(l.begun)
+	if wait <= 0 || l.enough(int64(time.Since(l.begun))) { // no slot is free, or none is needed
+		return loadDoze
+	}
+	return min(wait, loadDoze)
+}
+
+func (l *load) result() LoadResult {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	res := l.res
+	res.Unfinished, res.Elapsed = l.underWay, time.Since(l.begun)
+	return res
+}
+
+// over says whether the load has ended, and with what error.
+func (l *load) over(ctx context.Context) (err error, over bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.underWay == 0 && l.enough(int64(time.Since(l.begun))):
+		over = true
+	case l.err != nil:
+		err, over = fmt.Errorf("%w; %d exchanges unfinished", l.err, l.underWay), true
+	case ctx.Err() != nil:
+		err, over = fmt.Errorf("storm: %d exchanges unfinished: %w", l.underWay, context.Cause(ctx)), true
+	}
+	if over {
+		l.res.Elapsed = time.Since(l.begun)
+	}
+	return err, over
+}
+
+// enough says whether no further exchange is to begin.
+func (l *load) enough(now int64) bool {
+	return l.cfg.Count > 0 && l.res.Begun >= l.cfg.Count || l.cfg.Time > 0 && now >= int64(l.cfg.Time)
+}
+
+// due is when the exchange of that number is to begin, in an open loop.
+func (l *load) due(n int) int64 { return int64(float64(n) / l.cfg.Rate * 1e9) }

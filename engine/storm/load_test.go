@@ -1,0 +1,251 @@
+package storm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/clusto/clusto-engine/codec/dhcp4"
+	"github.com/clusto/clusto-engine/engine"
+)
+
+func mustLoad(t testing.TB, cfg LoadConfig, c []Client, v Verb) LoadResult {
+	t.Helper()
+	res, err := Load(context.Background(), cfg, c, v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkSums(t, res)
+	return res
+}
+
+func checkSums(t testing.TB, r LoadResult) {
+	t.Helper()
+	if n := r.Done + r.Refused + r.Lost + r.Unfinished; n != r.Begun {
+		t.Errorf("%d exchanges begun, %d accounted for: %+v", r.Begun, n, r)
+	}
+	if n := r.Offers + r.Acks + r.Naks + r.Late + r.Invalid + r.Stray; n != r.Received {
+		t.Errorf("%d frames received, %d accounted for: %+v", r.Received, n, r)
+	}
+}
+
+// after is a fate: every frame takes d.
+func after(d time.Duration) func([]byte) []time.Duration {
+	return func([]byte) []time.Duration { return []time.Duration{d} }
+}
+
+// A closed loop has as many under way as it is told, and no more.
+func TestLoadClosedLoop(t *testing.T) {
+	srv := &server{}
+	bubble(t, srv, func(t *testing.T, a, b *end) {
+		a.fate, b.fate = after(time.Millisecond), after(time.Millisecond)
+		replies := map[dhcp4.MessageType]int{}
+		res := mustLoad(t, LoadConfig{Conn: a, Outstanding: 10, Count: 1000, OnReply: func(k dhcp4.MessageType, d time.Duration) {
+			replies[k]++
+			if want := 2 * time.Millisecond; k == dhcp4.Offer && d != want || k == dhcp4.Ack && d != 2*want {
+				t.Errorf("type %d after %v", k, d)
+			}
+		}}, fleet(7), DORA)
+		if res.Done != 1000 || res.Sent != 2000 || res.Offers != 1000 || res.Acks != 1000 {
+			t.Errorf("%+v", res)
+		}
+		if replies[dhcp4.Offer] != 1000 || replies[dhcp4.Ack] != 1000 {
+			t.Errorf("OnReply was told of %v", replies)
+		}
+		if want := 1000 / 10 * 4 * time.Millisecond; res.Elapsed != want {
+			t.Errorf("1,000 exchanges of 4 ms, 10 at once, took %v, want %v", res.Elapsed, want)
+		}
+		for _, h := range srv.all() {
+			if h.kind == dhcp4.Request && (h.requested != addrOf(h.mac) || h.server != serverAddr) {
+				t.Fatalf("%+v asks for another's address", h)
+			}
+		}
+	})
+}
+
+// An open loop asks at its rate, however slow the answers are.
+func TestLoadOpenLoop(t *testing.T) {
+	srv := &server{}
+	bubble(t, srv, func(t *testing.T, a, b *end) {
+		b.fate = after(300 * time.Millisecond)
+		var last LoadResult
+		res := mustLoad(t, LoadConfig{
+			Conn: a, Rate: 500, Time: 2 * time.Second, OnProgress: func(r LoadResult) { last = r },
+		}, fleet(3), Discover)
+		if res.Done != 1000 || res.Begun != 1000 || last != res {
+			t.Errorf("%+v, last told %+v", res, last)
+		}
+		all := srv.all()
+		for i := range all {
+			due := time.Duration(i) * 2 * time.Millisecond
+			if late := all[i].at.Sub(all[0].at) - due; late < 0 || late > 2*time.Millisecond {
+				t.Fatalf("DISCOVER %d came %v after it was due", i, late)
+			}
+		}
+	})
+}
+
+// Latency counts from when an exchange was due, also if there was no room for it.
+func TestLoadLatencyCountsTheWaitForRoom(t *testing.T) {
+	bubble(t, &server{}, func(t *testing.T, a, b *end) {
+		b.fate = after(100 * time.Millisecond)
+		var longest time.Duration
+		res := mustLoad(t, LoadConfig{
+			Conn: a, Rate: 100, Count: 20, Outstanding: 1,
+			OnReply: func(_ dhcp4.MessageType, d time.Duration) { longest = max(longest, d) },
+		}, fleet(3), Discover)
+		// The last of 20 begins after 19 answers of 100 ms and was due after 190 ms.
+		if longest < 1800*time.Millisecond || res.Done != 20 {
+			t.Errorf("the longest latency was %v: %+v", longest, res)
+		}
+	})
+}
+
+// What nobody answers is lost after Timeout, and its room used again.
+func TestLoadCountsTheLost(t *testing.T) {
+	n := 0
+	bubble(t, &server{policy: func(h *heard, out []answer) []answer {
+		if n++; n%3 == 0 {
+			return out
+		}
+		return usual(h, out)
+	}}, func(t *testing.T, a, _ *end) {
+		res := mustLoad(t, LoadConfig{Conn: a, Outstanding: 4, Count: 300, Timeout: 50 * time.Millisecond}, fleet(5), Discover)
+		if res.Lost != 100 || res.Done != 200 || res.Received != 200 {
+			t.Errorf("%+v", res)
+		}
+	})
+}
+
+// Replies that are none of an exchange end nothing.
+func TestLoadTakesOnlyItsOwn(t *testing.T) {
+	bubble(t, &server{policy: func(h *heard, out []answer) []answer {
+		good := usual(h, nil)[0]
+		twice, other, nobody, empty, noID := good, good, good, good, good
+		other.ethDst = [6]byte{2, 9, 9, 9, 9, 9}
+		nobody.xid ^= 1 << slotBits
+		empty.yiaddr = [4]byte{}
+		noID.noID = true
+		return append(out, other, nobody, empty, noID, good, twice)
+	}}, func(t *testing.T, a, _ *end) {
+		res := mustLoad(t, LoadConfig{Conn: a, Outstanding: 4, Count: 100}, fleet(100), Discover)
+		if res.Done != 100 || res.Offers != 100 || res.Stray != 100 || res.Invalid != 200 || res.Late < 100 {
+			t.Errorf("%+v", res)
+		}
+	})
+}
+
+// A NAK ends an exchange.
+func TestLoadRefused(t *testing.T) {
+	bubble(t, &server{policy: func(h *heard, out []answer) []answer {
+		out = usual(h, out)
+		if h.kind == dhcp4.Request {
+			out[0].kind = dhcp4.Nak
+		}
+		return out
+	}}, func(t *testing.T, a, _ *end) {
+		res := mustLoad(t, LoadConfig{Conn: a, Count: 50}, fleet(50), DORA)
+		if res.Refused != 50 || res.Naks != 50 || res.Offers != 50 || res.Done != 0 {
+			t.Errorf("%+v", res)
+		}
+	})
+}
+
+// A flood comes from MACs that nobody has seen before.
+func TestLoadRandomMACs(t *testing.T) {
+	srv := &server{policy: func(_ *heard, out []answer) []answer { return out }}
+	bubble(t, srv, func(t *testing.T, a, _ *end) {
+		res := mustLoad(t, LoadConfig{Conn: a, Count: 5000, Rate: 1e5, RandomMACs: true, Timeout: time.Millisecond}, fleet(1), Discover)
+		if res.Lost != 5000 {
+			t.Errorf("%+v", res)
+		}
+		seen := make(map[[6]byte]bool)
+		for _, h := range srv.all() {
+			if h.mac[0]&3 != 2 {
+				t.Fatalf("MAC %x is not a local unicast one", h.mac)
+			}
+			seen[h.mac] = true
+		}
+		if len(seen) != 5000 {
+			t.Errorf("%d MACs in 5,000 requests", len(seen))
+		}
+	})
+}
+
+// A Load says how far it got when its context or its Conn ends.
+func TestLoadCutOff(t *testing.T) {
+	silent := &server{policy: func(_ *heard, out []answer) []answer { return out }}
+	bubble(t, silent, func(t *testing.T, a, _ *end) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		res, err := Load(ctx, LoadConfig{Conn: a, Count: 100, Outstanding: 10, Timeout: time.Hour}, fleet(10), Discover)
+		if !errors.Is(err, context.DeadlineExceeded) || res.Unfinished != 10 || res.Begun != 10 {
+			t.Errorf("%+v, %v", res, err)
+		}
+	})
+	bubble(t, silent, func(t *testing.T, a, _ *end) {
+		time.AfterFunc(time.Second, a.Stop)
+		res, err := Load(t.Context(), LoadConfig{Conn: a, Count: 100, Outstanding: 10, Timeout: time.Hour}, fleet(10), Discover)
+		if !errors.Is(err, engine.ErrStopped) || res.Unfinished != 10 {
+			t.Errorf("%+v, %v", res, err)
+		}
+	})
+}
+
+func TestLoadRefusesNonsense(t *testing.T) {
+	a, _ := newWire()
+	for name, c := range map[string]struct {
+		cfg  LoadConfig
+		n    int
+		verb Verb
+	}{
+		"no conn":      {LoadConfig{Count: 1}, 1, Discover},
+		"no clients":   {LoadConfig{Conn: a, Count: 1}, 0, Discover},
+		"a verb":       {LoadConfig{Conn: a, Count: 1}, 1, Renew},
+		"no end":       {LoadConfig{Conn: a}, 1, Discover},
+		"a rate":       {LoadConfig{Conn: a, Count: 1, Rate: -1}, 1, Discover},
+		"too much":     {LoadConfig{Conn: a, Count: 1, Outstanding: MaxUnderWay + 1}, 1, Discover},
+		"no set verbs": {LoadConfig{Conn: a, Count: 1}, 1, 0},
+	} {
+		if _, err := Load(t.Context(), c.cfg, fleet(c.n), c.verb); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// A Load of 64 exchanges allocates as often as one of 65,536.
+func TestLoadAllocs(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector miscounts allocations")
+	}
+	for _, verbs := range []Verb{Discover, DORA} {
+		var got [2]float64
+		for i, n := range []int{64, 1 << 16} {
+			got[i] = testing.AllocsPerRun(3, func() {
+				a, b := newWire()
+				srv := &server{conn: b, done: make(chan struct{})}
+				go srv.run()
+				mustLoad(t, LoadConfig{Conn: a, Count: n, OnReply: func(dhcp4.MessageType, time.Duration) {}}, fleet(16), verbs)
+				b.Stop()
+				<-srv.done
+			})
+		}
+		if got[1] > got[0]+4 { // timers and goroutines of the run time
+			t.Errorf("%#x: %v allocations for 64 exchanges, %v for 65,536", verbs, got[0], got[1])
+		}
+	}
+}
+
+// BenchmarkLoad is one exchange, both sides, without a kernel.
+func BenchmarkLoad(b *testing.B) {
+	for _, verbs := range []Verb{Discover, DORA} {
+		b.Run(fmt.Sprintf("%#x", uint16(verbs)), func(b *testing.B) {
+			near, far := newWire()
+			serve(b, &server{conn: far})
+			b.ReportAllocs()
+			mustLoad(b, LoadConfig{Conn: near, Count: b.N}, fleet(10_000), verbs)
+		})
+	}
+}
