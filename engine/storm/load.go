@@ -9,20 +9,19 @@ import (
 	"sync"
 	"time"
 
-	"github.com/clusto/clusto-engine/codec/dhcp4"
 	"github.com/clusto/clusto-engine/engine"
 )
 
 // The defaults and bounds of LoadConfig.
 const (
 	DefaultTimeout = time.Second
-	slotBits       = 20 // of an xid; the others tell a slot's exchanges apart
+	slotBits       = 20 // of an id; the others tell a slot's exchanges apart
 	MaxUnderWay    = 1 << slotBits
 	loadLook       = 10 * time.Millisecond // how often a closed loop looks for what is lost
 	loadDoze       = time.Millisecond      // the longest that an open loop sleeps
 )
 
-// LoadConfig is how Load asks. Zero fields mean the defaults.
+// LoadConfig is how a load asks. Zero fields mean the defaults.
 type LoadConfig struct {
 	Conn, Sender engine.Conn // as in Config
 
@@ -40,26 +39,24 @@ type LoadConfig struct {
 	Time    time.Duration // no exchange begins after it; as long as Count lasts if 0
 	Timeout time.Duration // an exchange is lost that is not over by then; DefaultTimeout
 
-	// RandomMACs gives each exchange a chaddr of its own, locally administered;
-	// all else is of the clients, in turn.
-	RandomMACs bool
-	Seed       uint64 // of xids and random MACs
+	Seed uint64 // of ids, and of random MACs
 
 	// Sleep is for an open loop, a millisecond at most; time.Sleep, which may
 	// well take a millisecond where less was asked for.
 	Sleep func(time.Duration)
 
-	// OnReply is told of each OFFER and ACK that ended a wait, and how long after
-	// the exchange's begin it came. It must be quick.
-	OnReply func(kind dhcp4.MessageType, latency time.Duration)
+	// OnReply is told of each reply that an exchange waited for, NAKs aside, and
+	// how long after the exchange's begin it came: of a DORA step 1 is the OFFER
+	// and step 2 the ACK, else there is only step 1. It must be quick.
+	OnReply func(step int, latency time.Duration)
 
 	// OnProgress is told how things stand, every 50 ms at most, and at the end.
 	OnProgress func(LoadResult)
 }
 
-// LoadResult is what a Load came to:
+// LoadResult is what a load came to:
 // Begun = Done + Refused + Lost + Unfinished, and
-// Received = Offers + Acks + Naks + Late + Invalid + Stray.
+// Received = Taken + Late + Invalid + Stray.
 type LoadResult struct {
 	Begun      int
 	Done       int // exchanges with all their replies
@@ -71,27 +68,37 @@ type LoadResult struct {
 	TxDropped int // frames that it did not take
 
 	Received int
-	Offers   int // taken
-	Acks     int // taken
-	Naks     int // taken
+	Taken    int // what exchanges waited for, NAKs included
 	Late     int // of an exchange that was over, or did not wait for it
-	Invalid  int // without an address or option 54, or an ACK of another address
-	Stray    int // not a DHCP reply, or to nobody's exchange
+	Invalid  int // what its exchange cannot use: an OFFER without an address or option 54, an ACK of another address
+	Stray    int // not a reply, or to nobody's exchange
 
 	Asking  time.Duration // until the last exchange began
 	Elapsed time.Duration // until all were over
 }
 
-// Load has the clients ask a server as fast as it answers, or at a rate, in turn
-// and over and over: DISCOVERs, or whole DORAs, one frame each and no
-// retransmission. It returns when Count or Time is reached and nothing is under
-// way any more, or with an error when ctx is over or the Conn ends. It stops
-// the Conns. Beyond what it sets up it never allocates.
-func Load(ctx context.Context, cfg LoadConfig, clients []Client, verbs Verb) (LoadResult, error) {
-	if err := cfg.setDefaults(clients, verbs); err != nil {
+// LoadDHCP has clients ask a server, in turn and over and over: DISCOVERs, or
+// whole DORAs, one frame each and no retransmission. With strangers each exchange
+// has a random MAC, locally administered, and all else of a client.
+//
+// A load returns when Count or Time is reached and nothing is under way any more,
+// or with an error when ctx is over or the Conn ends. It stops the Conns. Beyond
+// what it sets up it never allocates.
+func LoadDHCP(ctx context.Context, cfg LoadConfig, clients []Client, verbs Verb, strangers bool) (LoadResult, error) {
+	switch {
+	case len(clients) == 0:
+		return LoadResult{}, errors.New("storm: a load needs a client")
+	case verbs != Discover && verbs != DORA:
+		return LoadResult{}, fmt.Errorf("storm: a load is Discover or DORA, not %#x", uint16(verbs))
+	}
+	return runLoad(ctx, cfg, &dhcpSpeech{clients: clients, verbs: verbs, strangers: strangers})
+}
+
+func runLoad(ctx context.Context, cfg LoadConfig, sp speech) (LoadResult, error) {
+	if err := cfg.setDefaults(); err != nil {
 		return LoadResult{}, err
 	}
-	l := newLoad(cfg, clients, verbs)
+	l := newLoad(cfg, sp)
 	go l.receive()
 	err := l.run(ctx)
 	cfg.Conn.Stop()
@@ -103,14 +110,10 @@ func Load(ctx context.Context, cfg LoadConfig, clients []Client, verbs Verb) (Lo
 	return l.res, err
 }
 
-func (c *LoadConfig) setDefaults(clients []Client, verbs Verb) error {
+func (c *LoadConfig) setDefaults() error {
 	switch {
 	case c.Conn == nil:
 		return errors.New("storm: LoadConfig.Conn is nil: open one")
-	case len(clients) == 0:
-		return errors.New("storm: a load needs a client")
-	case verbs != Discover && verbs != DORA:
-		return fmt.Errorf("storm: a load is Discover or DORA, not %#x", uint16(verbs))
 	case c.Count <= 0 && c.Time <= 0:
 		return errors.New("storm: a load without end: give it a Count or a Time")
 	case c.Rate < 0 || math.IsNaN(c.Rate) || math.IsInf(c.Rate, 0):
@@ -140,21 +143,47 @@ func (c *LoadConfig) setDefaults(clients []Client, verbs Verb) error {
 type exchange struct {
 	mac          [6]byte
 	addr, server [4]byte // of the OFFER
-	client       int32
-	age          uint32 // how many exchanges the slot has had
-	wants        dhcp4.MessageType
-	due, begun   int64 // nanoseconds since the load's begin; the same in a closed loop
-	older, newer int32 // neighbours among those under way
+	who          int32   // client or switch
+	age          uint32  // how many exchanges the slot has had
+	step         int     // the reply that it waits for: 1, of a DORA then 2; 0 if it is over
+	due, begun   int64   // nanoseconds since the load's begin; the same in a closed loop
+	older, newer int32   // neighbours among those under way
 }
 
-// load is a Load that runs.
+// speech is what exchanges say: DHCP's or SNMP's.
+type speech interface {
+	// begin makes exchange number n, from 0 on. silent says that no reply is
+	// awaited.
+	begin(e *exchange, n int, rnd *rand.Rand) (silent bool)
+	// append appends the frame of the exchange's step; every reply to it has id.
+	append(dst []byte, e *exchange, id uint32) []byte
+	// hear parses a frame and gives the id that it has; ok is false if it is no
+	// reply.
+	hear(p *engine.Packet) (id uint32, ok bool)
+	// take judges the reply that was heard last, by the exchange that its id
+	// names; over is set if that was an earlier one of the slot.
+	take(p *engine.Packet, e *exchange, over bool) fate
+}
+
+// fate is what becomes of a reply, and of its exchange.
+type fate uint8
+
+const (
+	stray   fate = iota // not for the exchange's client
+	late                // nobody waits for it
+	invalid             // the exchange goes on waiting
+	refused             // the exchange is over
+	further             // the exchange has a further step
+	done                // the exchange is over
+)
+
+// load is a load that runs.
 type load struct {
-	cfg     LoadConfig
-	clients []Client
-	verbs   Verb
-	begun   time.Time
-	wake    chan struct{} // one token when the receiver found something over
-	gone    chan struct{} // closed when the receiver ended
+	cfg    LoadConfig
+	speech speech
+	begun  time.Time
+	wake   chan struct{} // one token when the receiver found nothing under way
+	gone   chan struct{} // closed when the receiver ended
 
 	sending sync.Mutex // held while a batch is made and sent
 	tx      engine.Batch
@@ -163,25 +192,24 @@ type load struct {
 	mu       sync.Mutex // guards all below; taken once a batch
 	slots    []exchange
 	free     []int32 // slots without an exchange
-	asks     line    // slots that have a REQUEST to send
+	more     line    // slots that have a further step
 	oldest   int32   // the exchange that is lost first; -1 if none is under way
 	newest   int32
 	underWay int
 	rnd      *rand.Rand
-	salt     uint32 // of xids
-	scratch  Client // the client of the exchange at hand
+	salt     uint32 // of ids
 	res      LoadResult
 	err      error // why the receiver ended
 }
 
-func newLoad(cfg LoadConfig, clients []Client, verbs Verb) *load {
+func newLoad(cfg LoadConfig, sp speech) *load {
 	n := cfg.Outstanding
 	rnd := rand.New(rand.NewPCG(cfg.Seed, 1))
 	l := &load{
-		cfg: cfg, clients: clients, verbs: verbs, begun: time.Now(),
+		cfg: cfg, speech: sp, begun: time.Now(),
 		wake: make(chan struct{}, 1), gone: make(chan struct{}),
 		tx: engine.Batch{Replies: make([][]byte, 0, engine.BatchSize)}, room: slotRoom(),
-		slots: make([]exchange, n), free: make([]int32, n), asks: newLine(n),
+		slots: make([]exchange, n), free: make([]int32, n), more: newLine(n),
 		oldest: -1, newest: -1, rnd: rnd, salt: rnd.Uint32(),
 	}
 	for i := range l.free {

@@ -13,7 +13,7 @@ import (
 
 func mustLoad(t testing.TB, cfg LoadConfig, c []Client, v Verb) LoadResult {
 	t.Helper()
-	res, err := Load(context.Background(), cfg, c, v)
+	res, err := LoadDHCP(context.Background(), cfg, c, v, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +26,7 @@ func checkSums(t testing.TB, r LoadResult) {
 	if n := r.Done + r.Refused + r.Lost + r.Unfinished; n != r.Begun {
 		t.Errorf("%d exchanges begun, %d accounted for: %+v", r.Begun, n, r)
 	}
-	if n := r.Offers + r.Acks + r.Naks + r.Late + r.Invalid + r.Stray; n != r.Received {
+	if n := r.Taken + r.Late + r.Invalid + r.Stray; n != r.Received {
 		t.Errorf("%d frames received, %d accounted for: %+v", r.Received, n, r)
 	}
 }
@@ -41,17 +41,17 @@ func TestLoadClosedLoop(t *testing.T) {
 	srv := &server{}
 	bubble(t, srv, func(t *testing.T, a, b *end) {
 		a.fate, b.fate = after(time.Millisecond), after(time.Millisecond)
-		replies := map[dhcp4.MessageType]int{}
-		res := mustLoad(t, LoadConfig{Conn: a, Outstanding: 10, Count: 1000, OnReply: func(k dhcp4.MessageType, d time.Duration) {
-			replies[k]++
-			if want := 2 * time.Millisecond; k == dhcp4.Offer && d != want || k == dhcp4.Ack && d != 2*want {
-				t.Errorf("type %d after %v", k, d)
+		replies := map[int]int{}
+		res := mustLoad(t, LoadConfig{Conn: a, Outstanding: 10, Count: 1000, OnReply: func(step int, d time.Duration) {
+			replies[step]++
+			if want := time.Duration(step) * 2 * time.Millisecond; d != want {
+				t.Errorf("step %d after %v, want %v", step, d, want)
 			}
 		}}, fleet(7), DORA)
-		if res.Done != 1000 || res.Sent != 2000 || res.Offers != 1000 || res.Acks != 1000 {
+		if res.Done != 1000 || res.Sent != 2000 || res.Taken != 2000 {
 			t.Errorf("%+v", res)
 		}
-		if replies[dhcp4.Offer] != 1000 || replies[dhcp4.Ack] != 1000 {
+		if replies[1] != 1000 || replies[2] != 1000 {
 			t.Errorf("OnReply was told of %v", replies)
 		}
 		if want := 1000 / 10 * 4 * time.Millisecond; res.Elapsed != want {
@@ -94,7 +94,7 @@ func TestLoadLatencyCountsTheWaitForRoom(t *testing.T) {
 		var longest time.Duration
 		res := mustLoad(t, LoadConfig{
 			Conn: a, Rate: 100, Count: 20, Outstanding: 1,
-			OnReply: func(_ dhcp4.MessageType, d time.Duration) { longest = max(longest, d) },
+			OnReply: func(_ int, d time.Duration) { longest = max(longest, d) },
 		}, fleet(3), Discover)
 		// The last of 20 begins after 19 answers of 100 ms and was due after 190 ms.
 		if longest < 1800*time.Millisecond || res.Done != 20 {
@@ -131,7 +131,7 @@ func TestLoadTakesOnlyItsOwn(t *testing.T) {
 		return append(out, other, nobody, empty, noID, good, twice)
 	}}, func(t *testing.T, a, _ *end) {
 		res := mustLoad(t, LoadConfig{Conn: a, Outstanding: 4, Count: 100}, fleet(100), Discover)
-		if res.Done != 100 || res.Offers != 100 || res.Stray != 100 || res.Invalid != 200 || res.Late < 100 {
+		if res.Done != 100 || res.Taken != 100 || res.Stray != 100 || res.Invalid != 200 || res.Late < 100 {
 			t.Errorf("%+v", res)
 		}
 	})
@@ -147,7 +147,7 @@ func TestLoadRefused(t *testing.T) {
 		return out
 	}}, func(t *testing.T, a, _ *end) {
 		res := mustLoad(t, LoadConfig{Conn: a, Count: 50}, fleet(50), DORA)
-		if res.Refused != 50 || res.Naks != 50 || res.Offers != 50 || res.Done != 0 {
+		if res.Refused != 50 || res.Taken != 100 || res.Done != 0 {
 			t.Errorf("%+v", res)
 		}
 	})
@@ -157,8 +157,9 @@ func TestLoadRefused(t *testing.T) {
 func TestLoadRandomMACs(t *testing.T) {
 	srv := &server{policy: func(_ *heard, out []answer) []answer { return out }}
 	bubble(t, srv, func(t *testing.T, a, _ *end) {
-		res := mustLoad(t, LoadConfig{Conn: a, Count: 5000, Rate: 1e5, RandomMACs: true, Timeout: time.Millisecond}, fleet(1), Discover)
-		if res.Lost != 5000 {
+		res, err := LoadDHCP(t.Context(), LoadConfig{Conn: a, Count: 5000, Rate: 1e5, Timeout: time.Millisecond}, fleet(1), Discover, true)
+		checkSums(t, res)
+		if err != nil || res.Lost != 5000 {
 			t.Errorf("%+v", res)
 		}
 		seen := make(map[[6]byte]bool)
@@ -180,14 +181,14 @@ func TestLoadCutOff(t *testing.T) {
 	bubble(t, silent, func(t *testing.T, a, _ *end) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		res, err := Load(ctx, LoadConfig{Conn: a, Count: 100, Outstanding: 10, Timeout: time.Hour}, fleet(10), Discover)
+		res, err := LoadDHCP(ctx, LoadConfig{Conn: a, Count: 100, Outstanding: 10, Timeout: time.Hour}, fleet(10), Discover, false)
 		if !errors.Is(err, context.DeadlineExceeded) || res.Unfinished != 10 || res.Begun != 10 {
 			t.Errorf("%+v, %v", res, err)
 		}
 	})
 	bubble(t, silent, func(t *testing.T, a, _ *end) {
 		time.AfterFunc(time.Second, a.Stop)
-		res, err := Load(t.Context(), LoadConfig{Conn: a, Count: 100, Outstanding: 10, Timeout: time.Hour}, fleet(10), Discover)
+		res, err := LoadDHCP(t.Context(), LoadConfig{Conn: a, Count: 100, Outstanding: 10, Timeout: time.Hour}, fleet(10), Discover, false)
 		if !errors.Is(err, engine.ErrStopped) || res.Unfinished != 10 {
 			t.Errorf("%+v, %v", res, err)
 		}
@@ -209,7 +210,7 @@ func TestLoadRefusesNonsense(t *testing.T) {
 		"too much":     {LoadConfig{Conn: a, Count: 1, Outstanding: MaxUnderWay + 1}, 1, Discover},
 		"no set verbs": {LoadConfig{Conn: a, Count: 1}, 1, 0},
 	} {
-		if _, err := Load(t.Context(), c.cfg, fleet(c.n), c.verb); err == nil {
+		if _, err := LoadDHCP(t.Context(), c.cfg, fleet(c.n), c.verb, false); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
@@ -227,7 +228,7 @@ func TestLoadAllocs(t *testing.T) {
 				a, b := newWire()
 				srv := &server{conn: b, done: make(chan struct{})}
 				go srv.run()
-				mustLoad(t, LoadConfig{Conn: a, Count: n, OnReply: func(dhcp4.MessageType, time.Duration) {}}, fleet(16), verbs)
+				mustLoad(t, LoadConfig{Conn: a, Count: n, OnReply: func(int, time.Duration) {}}, fleet(16), verbs)
 				b.Stop()
 				<-srv.done
 			})
