@@ -3,6 +3,7 @@ module github.com/clusto/clusto-engine
 go 1.26.0
 
 require (
+	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/VictoriaMetrics/metrics v1.44.0
 	github.com/alecthomas/kong v1.17.0
 	github.com/google/gopacket v1.1.19

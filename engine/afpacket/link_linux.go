@@ -91,6 +91,9 @@ func readRoutes(h *netlink.Handle, l *engine.Link) error {
 		return fmt.Errorf("list routes: %w", err)
 	}
 	for _, r := range routes {
+		if to, ok := prefixOf(r.Dst); !ok || to.Bits() == 0 {
+			l.DefaultRoute = true
+		}
 		via, ok := netip.AddrFromSlice(r.Gw.To4())
 		if !ok {
 			continue

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/clusto/clusto-engine/engine/afpacket"
+	"github.com/clusto/clusto-engine/engine/storm"
+)
+
+// hall is machines that are powered on at once.
+type hall struct {
+	wire
+	whose
+	asking
+	Outstanding int           `short:"w" placeholder:"N" help:"Machines that wait at once; 0: all of them."`
+	Retries     string        `enum:"pxe,rfc2131" default:"pxe" placeholder:"HOW" help:"How often and when a machine sends again: pxe (after 4, 8, 16 s, until 60 s) or rfc2131 (until 124 s) (${default})."`
+	Jitter      time.Duration `default:"1s" placeholder:"TIME" help:"Each wait is off by up to this much (${default})."`
+	Seed        uint64        `placeholder:"N" help:"Of transaction ids and jitter; 0: another one each time."`
+	Chart       string        `placeholder:"FILE" help:"Draw machines with a lease over time, as SVG."`
+	output
+}
+
+func (h *hall) run(ctx context.Context) error {
+	macs, err := readMACs(h.MACs)
+	if err != nil {
+		return err
+	}
+	if h.Outstanding < 0 || h.Jitter < 0 || h.Jitter >= 4*time.Second {
+		return fmt.Errorf("%w: --outstanding is 0 or more, --jitter less than 4s", errUsage)
+	}
+	g, err := h.open(dhcpPorts...)
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	clients, err := h.clients(ctx, &h.wire, g, macs)
+	if err != nil {
+		return err
+	}
+	c := newCurve(len(clients))
+	res, err := storm.Run(ctx, h.config(g, c, len(clients)), clients, storm.DORA)
+	rep := hallReport(&h.wire, res, g.Stats(), len(clients))
+	if h.Chart != "" {
+		if cerr := h.draw(c); cerr != nil {
+			return cerr
+		}
+	}
+	return h.report(rep, err, rep.unanswered())
+}
+
+func (h *hall) config(g *afpacket.Group, c *curve, n int) storm.Config {
+	cfg := storm.Config{
+		Conn: g.Conn(0), Outstanding: h.Outstanding, Schedule: storm.PXE(), Jitter: h.Jitter, Seed: h.Seed,
+	}
+	if h.Retries == "rfc2131" {
+		cfg.Schedule = storm.RFC2131()
+	}
+	if cfg.Outstanding == 0 {
+		cfg.Outstanding = n
+	}
+	if cfg.Seed == 0 {
+		cfg.Seed = uint64(time.Now().UnixNano())
+	}
+	tell := h.progress("storm")
+	cfg.OnProgress = func(done, failed, total int) {
+		at := c.add(done)
+		if tell != nil {
+			tell(storm.LoadResult{Done: done, Lost: failed, Unfinished: total - done - failed, Elapsed: at})
+		}
+	}
+	return cfg
+}
+
+func (h *hall) draw(c *curve) error {
+	f, err := os.Create(h.Chart)
+	if err != nil {
+		return fmt.Errorf("draw the storm: %w", err)
+	}
+	err = c.draw(f)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("draw the storm in %s: %w", h.Chart, err)
+	}
+	return nil
+}
+
+func hallReport(w *wire, r storm.Result, s afpacket.Stats, n int) *result {
+	m := newMeter([]string{"ack"})
+	for _, d := range r.Latencies {
+		m.reply(1, d)
+	}
+	out := &result{
+		Mode: "storm", Interface: w.Interface,
+		Begun: n, Done: r.Done, Lost: r.Failed, Unfinished: n - r.Done - r.Failed,
+		Sent: r.Sent, NotSent: r.TxDropped, Retransmitted: r.Retransmitted,
+		Received: r.Received, Late: r.Late, Invalid: r.Invalid, Stray: r.Stray,
+		Seconds: r.Elapsed.Seconds(), KernelDropped: s.Dropped, Latencies: m.latencies(),
+	}
+	out.rates(r.Elapsed)
+	return out
+}
+
+// curve is how many machines were done when.
+type curve struct {
+	total int
+	begun time.Time
+
+	mu     sync.Mutex
+	points []point
+}
+
+type point struct {
+	at   time.Duration
+	done int
+}
+
+func newCurve(total int) *curve {
+	return &curve{total: total, begun: time.Now(), points: make([]point, 1, 4096)}
+}
+
+func (c *curve) add(done int) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := time.Since(c.begun)
+	c.points = append(c.points, point{at, done})
+	return at
+}

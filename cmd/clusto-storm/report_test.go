@@ -1,0 +1,90 @@
+package main
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clusto/clusto-engine/engine/afpacket"
+	"github.com/clusto/clusto-engine/engine/storm"
+)
+
+func TestReport(t *testing.T) {
+	m := newMeter([]string{"offer", "ack"})
+	for i := range 1000 {
+		m.reply(1, time.Duration(i+1)*time.Microsecond)
+	}
+	m.reply(2, time.Hour) // more than it measures
+	r := loadReport("dora", &wire{Interface: "eth7"}, storm.LoadResult{
+		Begun: 2000, Done: 1500, Refused: 1, Lost: 490, Unfinished: 9, Asking: time.Second, Elapsed: 2 * time.Second,
+	}, m, afpacket.Stats{Dropped: 12})
+	if r.Rate != 750 || r.Asked != 2000 || r.Loss < 0.246 || r.Loss > 0.2462 {
+		t.Errorf("%+v", r)
+	}
+	offer := r.Latencies[0]
+	if offer.Count != 1000 || offer.P50 < 499 || offer.P50 > 501 || offer.P999 < 998 || offer.Max < 999 || offer.Max > 1001 {
+		t.Errorf("%+v", offer)
+	}
+	if max := r.Latencies[1].Max; max < 599e6 || max > 601e6 {
+		t.Errorf("an hour counts as %v us", max)
+	}
+	var text bytes.Buffer
+	if err := r.print(&text); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"2,000/s", "refused", "unfinished", "24.6107 %", "12 dropped by this machine's kernel", "500.2us", "600.22s"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("%q is missing from\n%s", want, &text)
+		}
+	}
+	if err := r.unanswered(); err == nil || !strings.Contains(err.Error(), "500 of 2,000") {
+		t.Error(err)
+	}
+	if err := (&result{Begun: 3, Done: 3}).unanswered(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNumber3(t *testing.T) {
+	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", -1234567: "-1,234,567", -100: "-100"} {
+		if got := number3(n); got != want {
+			t.Errorf("%d: %s", n, got)
+		}
+	}
+}
+
+// A chart is XML, has few ticks, and ends where the storm did.
+func TestChart(t *testing.T) {
+	for _, c := range []struct {
+		total int
+		took  time.Duration
+	}{{1, 0}, {3, 7 * time.Millisecond}, {10_000, 714 * time.Millisecond}, {123_456, 3 * time.Minute}} {
+		curve := &curve{total: c.total, points: []point{{}, {c.took / 2, c.total / 2}, {c.took, c.total}}}
+		var svg bytes.Buffer
+		if err := curve.draw(&svg); err != nil {
+			t.Fatal(err)
+		}
+		lines := 0
+		for d := xml.NewDecoder(bytes.NewReader(svg.Bytes())); ; {
+			token, err := d.Token()
+			if errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				t.Fatalf("%v in\n%s", err, &svg)
+			}
+			if e, ok := token.(xml.StartElement); ok && e.Name.Local == "line" {
+				lines++
+			}
+		}
+		if lines < 4 || lines > 2*(chartTicks+1) {
+			t.Errorf("%+v: %d lines", c, lines)
+		}
+		if !strings.Contains(svg.String(), "776.0,40.0 \"") && c.took > 0 {
+			t.Errorf("%+v does not end in the corner:\n%s", c, &svg)
+		}
+	}
+}
