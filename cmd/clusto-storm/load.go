@@ -97,10 +97,11 @@ type discover struct {
 	asking
 	pace
 	output
+	Mirrored bool `help:"Count DISCOVERs that come back from clusto-storm mirror, in the place of OFFERs."`
 }
 
 func (d *discover) run(ctx context.Context) error {
-	return load(ctx, "discover", storm.Discover, &d.wire, d.MACs, &d.asking, &d.pace, &d.output)
+	return load(ctx, "discover", storm.DHCPLoad{Verbs: storm.Discover, Mirrored: d.Mirrored}, &d.wire, d.MACs, &d.asking, &d.pace, &d.output)
 }
 
 type dora struct {
@@ -112,7 +113,7 @@ type dora struct {
 }
 
 func (d *dora) run(ctx context.Context) error {
-	return load(ctx, "dora", storm.DORA, &d.wire, d.MACs, &d.asking, &d.pace, &d.output)
+	return load(ctx, "dora", storm.DHCPLoad{Verbs: storm.DORA}, &d.wire, d.MACs, &d.asking, &d.pace, &d.output)
 }
 
 type flood struct {
@@ -130,13 +131,13 @@ func (f *flood) run(ctx context.Context) error {
 	if f.Rate == 0 {
 		f.Rate = floodRate
 	}
-	return load(ctx, "flood", storm.Discover, &f.wire, "", &f.asking, &f.pace, &f.output)
+	return load(ctx, "flood", storm.DHCPLoad{Verbs: storm.Discover, Strangers: true}, &f.wire, "", &f.asking, &f.pace, &f.output)
 }
 
-// load has the clients of macs ask, or without any those of random MACs.
-func load(ctx context.Context, name string, verbs storm.Verb, w *wire, macs string, a *asking, p *pace, o *output) error {
-	fleet, strangers := make([][6]byte, 1), macs == ""
-	if !strangers {
+// load has the clients of macs ask.
+func load(ctx context.Context, name string, d storm.DHCPLoad, w *wire, macs string, a *asking, p *pace, o *output) error {
+	fleet := make([][6]byte, 1)
+	if !d.Strangers {
 		var err error
 		if fleet, err = readMACs(macs); err != nil {
 			return err
@@ -147,8 +148,7 @@ func load(ctx context.Context, name string, verbs storm.Verb, w *wire, macs stri
 		return err
 	}
 	defer g.Close()
-	clients, err := a.clients(ctx, w, g, fleet)
-	if err != nil {
+	if d.Clients, err = a.clients(ctx, w, g, fleet); err != nil {
 		return err
 	}
 	cfg, err := p.config(g)
@@ -156,14 +156,14 @@ func load(ctx context.Context, name string, verbs storm.Verb, w *wire, macs stri
 		return err
 	}
 	steps := []string{"offer", "ack"}
-	if verbs == storm.Discover {
+	if d.Verbs == storm.Discover {
 		steps = steps[:1]
 	}
 	m := newMeter(steps)
 	cfg.OnReply, cfg.OnProgress = m.reply, o.progress(name)
-	res, err := storm.LoadDHCP(ctx, cfg, clients, verbs, strangers)
+	res, err := storm.LoadDHCP(ctx, cfg, &d)
 	rep := loadReport(name, w, res, m, g.Stats())
-	if strangers {
+	if d.Strangers {
 		rep.MACs = "random"
 		return o.report(rep, err, nil)
 	}

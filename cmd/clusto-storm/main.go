@@ -31,6 +31,7 @@ type flags struct {
 	Flood    flood    `cmd:"" help:"Send DISCOVERs of random MACs, which no server should know."`
 	Traps    traps    `cmd:"" help:"Have switches report MACs by SNMPv2c traps."`
 	Informs  informs  `cmd:"" help:"Have switches report MACs by SNMPv2c informs, and count what is acknowledged."`
+	Mirror   mirror   `cmd:"" help:"Be a server that sends every DHCP request back as it came, until a signal: with discover --mirrored the limit of a machine."`
 }
 
 // job is a subcommand with its flags.

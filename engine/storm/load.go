@@ -77,21 +77,32 @@ type LoadResult struct {
 	Elapsed time.Duration // until all were over
 }
 
-// LoadDHCP has clients ask a server, in turn and over and over: DISCOVERs, or
-// whole DORAs, one frame each and no retransmission. With strangers each exchange
-// has a random MAC, locally administered, and all else of a client.
-//
-// A load returns when Count or Time is reached and nothing is under way any more,
-// or with an error when ctx is over or the Conn ends. It stops the Conns. Beyond
-// what it sets up it never allocates.
-func LoadDHCP(ctx context.Context, cfg LoadConfig, clients []Client, verbs Verb, strangers bool) (LoadResult, error) {
+// DHCPLoad is what clients ask: in turn, over and over, one frame each and no
+// retransmission.
+type DHCPLoad struct {
+	Clients []Client
+	Verbs   Verb // Discover or DORA
+
+	// Strangers gives each exchange a random MAC, locally administered, and all
+	// else of a client.
+	Strangers bool
+
+	// Mirrored counts the clients' own DISCOVERs that a mirror sends back, in the
+	// place of OFFERs: the limit of the machine.
+	Mirrored bool
+}
+
+// LoadDHCP has clients ask a server. A load returns when Count or Time is reached
+// and nothing is under way any more, or with an error when ctx is over or the Conn
+// ends. It stops the Conns. Beyond what it sets up it never allocates.
+func LoadDHCP(ctx context.Context, cfg LoadConfig, d *DHCPLoad) (LoadResult, error) {
 	switch {
-	case len(clients) == 0:
+	case len(d.Clients) == 0:
 		return LoadResult{}, errors.New("storm: a load needs a client")
-	case verbs != Discover && verbs != DORA:
-		return LoadResult{}, fmt.Errorf("storm: a load is Discover or DORA, not %#x", uint16(verbs))
+	case d.Verbs != Discover && (d.Verbs != DORA || d.Mirrored):
+		return LoadResult{}, fmt.Errorf("storm: a load is Discover or, of no mirror, DORA, not %#x", uint16(d.Verbs))
 	}
-	return runLoad(ctx, cfg, &dhcpSpeech{clients: clients, verbs: verbs, strangers: strangers})
+	return runLoad(ctx, cfg, &dhcpSpeech{DHCPLoad: d})
 }
 
 func runLoad(ctx context.Context, cfg LoadConfig, sp speech) (LoadResult, error) {

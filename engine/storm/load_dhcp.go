@@ -11,18 +11,15 @@ import (
 // dhcpSpeech is DISCOVERs, or DORAs, of clients in turn. Of the goroutine that
 // sends and the one that receives only one is at it at a time.
 type dhcpSpeech struct {
-	clients   []Client
-	verbs     Verb
-	strangers bool
-
+	*DHCPLoad
 	reply   reply
 	scratch Client // the client of the exchange at hand
 }
 
 func (d *dhcpSpeech) begin(e *exchange, n int, rnd *rand.Rand) (silent bool) {
-	e.who = int32(n % len(d.clients))
-	e.mac = d.clients[e.who].MAC
-	if d.strangers {
+	e.who = int32(n % len(d.Clients))
+	e.mac = d.Clients[e.who].MAC
+	if d.Strangers {
 		e.mac = randomMAC(rnd)
 	}
 	return false
@@ -46,13 +43,19 @@ func (d *dhcpSpeech) append(dst []byte, e *exchange, id uint32) []byte {
 
 // client is who an exchange is of, until the next call.
 func (d *dhcpSpeech) client(e *exchange) *Client {
-	d.scratch = d.clients[e.who]
+	d.scratch = d.Clients[e.who]
 	d.scratch.MAC = e.mac
 	return &d.scratch
 }
 
 func (d *dhcpSpeech) hear(p *engine.Packet) (id uint32, ok bool) {
-	if d.reply.parse(p) != nil {
+	var err error
+	if d.Mirrored {
+		err = d.reply.parseOp(p, dhcp4.OpRequest, dhcp4.ClientPort)
+	} else {
+		err = d.reply.parse(p)
+	}
+	if err != nil {
 		return 0, false
 	}
 	return d.reply.view.XID(), true
@@ -61,6 +64,9 @@ func (d *dhcpSpeech) hear(p *engine.Packet) (id uint32, ok bool) {
 func (d *dhcpSpeech) take(p *engine.Packet, e *exchange, over bool) fate {
 	r := &d.reply
 	c := d.client(e)
+	if d.Mirrored {
+		return mirrored(r, c, over)
+	}
 	if r.view.MAC() != e.mac || !hears(c, &r.udp) || !sameTags(c, p, &r.udp) {
 		return stray
 	}
@@ -78,9 +84,20 @@ func (d *dhcpSpeech) take(p *engine.Packet, e *exchange, over bool) fate {
 		return late
 	case !r.learn(c, verb):
 		return invalid
-	case verb == Discover && d.verbs == DORA:
+	case verb == Discover && d.Verbs == DORA:
 		e.addr, e.server = c.Addr, c.Server
 		return further
+	}
+	return done
+}
+
+// mirrored judges a DISCOVER that came back to its client.
+func mirrored(r *reply, c *Client, over bool) fate {
+	switch {
+	case r.view.MAC() != c.MAC || r.udp.EthDst != c.MAC:
+		return stray
+	case over:
+		return late
 	}
 	return done
 }

@@ -13,7 +13,7 @@ import (
 
 func mustLoad(t testing.TB, cfg LoadConfig, c []Client, v Verb) LoadResult {
 	t.Helper()
-	res, err := LoadDHCP(context.Background(), cfg, c, v, false)
+	res, err := LoadDHCP(context.Background(), cfg, &DHCPLoad{Clients: c, Verbs: v})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func TestLoadRefused(t *testing.T) {
 func TestLoadRandomMACs(t *testing.T) {
 	srv := &server{policy: func(_ *heard, out []answer) []answer { return out }}
 	bubble(t, srv, func(t *testing.T, a, _ *end) {
-		res, err := LoadDHCP(t.Context(), LoadConfig{Conn: a, Count: 5000, Rate: 1e5, Timeout: time.Millisecond}, fleet(1), Discover, true)
+		res, err := LoadDHCP(t.Context(), LoadConfig{Conn: a, Count: 5000, Rate: 1e5, Timeout: time.Millisecond}, &DHCPLoad{Clients: fleet(1), Verbs: Discover, Strangers: true})
 		checkSums(t, res)
 		if err != nil || res.Lost != 5000 {
 			t.Errorf("%+v", res)
@@ -175,20 +175,48 @@ func TestLoadRandomMACs(t *testing.T) {
 	})
 }
 
+// A load of mirrored DISCOVERs counts what comes back to who sent it.
+func TestLoadMirrored(t *testing.T) {
+	a, b := newWire()
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		var rx, tx engine.Batch
+		for n := 0; b.Recv(&rx) == nil; {
+			tx.Replies = tx.Replies[:0]
+			for i := range rx.Packets {
+				f := rx.Packets[i].Data
+				if n++; n%10 != 0 { // else it comes to who did not send it
+					copy(f, f[6:12])
+				}
+				tx.Replies = append(tx.Replies, f)
+			}
+			b.Send(&tx)
+		}
+	}()
+	res, err := LoadDHCP(t.Context(), LoadConfig{Conn: a, Count: 1000, Timeout: 50 * time.Millisecond}, &DHCPLoad{Clients: fleet(9), Verbs: Discover, Mirrored: true})
+	b.Stop()
+	<-gone
+	checkSums(t, res)
+	if err != nil || res.Done != 900 || res.Lost != 100 || res.Stray != 100 {
+		t.Errorf("%+v, %v", res, err)
+	}
+}
+
 // A Load says how far it got when its context or its Conn ends.
 func TestLoadCutOff(t *testing.T) {
 	silent := &server{policy: func(_ *heard, out []answer) []answer { return out }}
 	bubble(t, silent, func(t *testing.T, a, _ *end) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		res, err := LoadDHCP(ctx, LoadConfig{Conn: a, Count: 100, Outstanding: 10, Timeout: time.Hour}, fleet(10), Discover, false)
+		res, err := LoadDHCP(ctx, LoadConfig{Conn: a, Count: 100, Outstanding: 10, Timeout: time.Hour}, &DHCPLoad{Clients: fleet(10), Verbs: Discover})
 		if !errors.Is(err, context.DeadlineExceeded) || res.Unfinished != 10 || res.Begun != 10 {
 			t.Errorf("%+v, %v", res, err)
 		}
 	})
 	bubble(t, silent, func(t *testing.T, a, _ *end) {
 		time.AfterFunc(time.Second, a.Stop)
-		res, err := LoadDHCP(t.Context(), LoadConfig{Conn: a, Count: 100, Outstanding: 10, Timeout: time.Hour}, fleet(10), Discover, false)
+		res, err := LoadDHCP(t.Context(), LoadConfig{Conn: a, Count: 100, Outstanding: 10, Timeout: time.Hour}, &DHCPLoad{Clients: fleet(10), Verbs: Discover})
 		if !errors.Is(err, engine.ErrStopped) || res.Unfinished != 10 {
 			t.Errorf("%+v, %v", res, err)
 		}
@@ -210,7 +238,7 @@ func TestLoadRefusesNonsense(t *testing.T) {
 		"too much":     {LoadConfig{Conn: a, Count: 1, Outstanding: MaxUnderWay + 1}, 1, Discover},
 		"no set verbs": {LoadConfig{Conn: a, Count: 1}, 1, 0},
 	} {
-		if _, err := LoadDHCP(t.Context(), c.cfg, fleet(c.n), c.verb, false); err == nil {
+		if _, err := LoadDHCP(t.Context(), c.cfg, &DHCPLoad{Clients: fleet(c.n), Verbs: c.verb}); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}

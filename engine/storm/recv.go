@@ -70,14 +70,16 @@ func (s *Storm) addressee(p *engine.Packet, r *reply) (c int32, ok bool) {
 }
 
 // parse reads a frame that holds a reply to Ethernet clients.
-func (r *reply) parse(p *engine.Packet) (err error) {
+func (r *reply) parse(p *engine.Packet) error { return r.parseOp(p, dhcp4.OpReply, dhcp4.ServerPort) }
+
+func (r *reply) parseOp(p *engine.Packet, op byte, from uint16) (err error) {
 	if err = r.udp.Parse(p.Data, p.CsumPartial); err != nil {
 		return err
 	}
 	if r.view, err = dhcp4.Parse(r.udp.Payload); err != nil {
 		return err
 	}
-	if r.udp.SrcPort != dhcp4.ServerPort || r.view.Op() != dhcp4.OpReply ||
+	if r.udp.SrcPort != from || r.view.Op() != op ||
 		r.view.HType() != dhcp4.HTypeEthernet || r.view.HLen() != 6 {
 		return errNoReply
 	}
