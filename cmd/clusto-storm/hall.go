@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,7 +18,7 @@ type hall struct {
 	whose
 	asking
 	Outstanding int           `short:"w" placeholder:"N" help:"Machines that wait at once; 0: all of them."`
-	Retries     string        `enum:"pxe,rfc2131" default:"pxe" placeholder:"HOW" help:"How often and when a machine sends again: pxe (after 4, 8, 16 s, until 60 s) or rfc2131 (until 124 s) (${default})."`
+	Retries     string        `enum:"pxe,rfc2131,patient" default:"pxe" placeholder:"HOW" help:"When a machine sends again: pxe (after 4, 8, 16 s, and gives up after 60 s), rfc2131 (gives up after 124 s), or patient (as pxe, then every 32 s for 15 minutes) (${default})."`
 	Jitter      time.Duration `default:"1s" placeholder:"TIME" help:"Each wait is off by up to this much (${default})."`
 	Seed        uint64        `placeholder:"N" help:"Of transaction ids and jitter; 0: another one each time."`
 	Chart       string        `placeholder:"FILE" help:"Draw machines with a lease over time, as SVG."`
@@ -56,8 +57,11 @@ func (h *hall) config(g *afpacket.Group, c *curve, n int) storm.Config {
 	cfg := storm.Config{
 		Conn: g.Conn(0), Outstanding: h.Outstanding, Schedule: storm.PXE(), Jitter: h.Jitter, Seed: h.Seed,
 	}
-	if h.Retries == "rfc2131" {
+	switch h.Retries {
+	case "rfc2131":
 		cfg.Schedule = storm.RFC2131()
+	case "patient":
+		cfg.Schedule = append(cfg.Schedule, slices.Repeat([]time.Duration{32 * time.Second}, 26)...)
 	}
 	if cfg.Outstanding == 0 {
 		cfg.Outstanding = n

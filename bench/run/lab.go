@@ -1,0 +1,185 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/clusto/clusto-engine/engine/netlab"
+)
+
+// The network: the server at srv0 in the process's own namespace, the clients at
+// cli0 in another.
+var (
+	network    = netip.MustParsePrefix("10.99.0.0/16")
+	serverAddr = netip.MustParseAddr("10.99.0.1")
+	clientAddr = netip.MustParseAddr("10.99.255.254") // of the clients' relay
+)
+
+const (
+	firstMAC = "02:00:00:00:00:00"
+	patience = time.Minute // for a server to come up
+)
+
+// lab is the network with its programs.
+type lab struct {
+	*flags
+	ctx     context.Context
+	dir     string // of programs, configurations, databases
+	clients *netlab.Net
+	results []result
+}
+
+func newLab(ctx context.Context, f *flags) (*lab, error) {
+	if f.Hosts < 1 || f.Hosts > 60_000 || f.Rounds < 1 || f.Time < 100*time.Millisecond {
+		return nil, errors.New("--hosts is 1 to 60000, --rounds 1 or more, --time 100ms or more")
+	}
+	l := &lab{flags: f, ctx: ctx}
+	var err error
+	if l.dir, err = os.MkdirTemp("", "clusto-bench-"); err != nil {
+		return nil, err
+	}
+	// Kea and ISC dhcpd give up root, and have to get at their files all the same.
+	if err := os.Chmod(l.dir, 0o777); err != nil {
+		return nil, err
+	}
+	l.say("building the programs ...")
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", l.dir+"/", "./cmd/...").CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("build the programs, which has to be done in the project's folder: %w\n%s", err, out)
+	}
+	if l.clients, err = netlab.New(); err != nil {
+		return nil, err
+	}
+	if err := netlab.Veth(nil, "srv0", l.clients, "cli0"); err != nil {
+		return nil, err
+	}
+	if err := (*netlab.Net)(nil).AddAddr("srv0", netip.PrefixFrom(serverAddr, network.Bits())); err != nil {
+		return nil, err
+	}
+	return l, l.clients.AddAddr("cli0", netip.PrefixFrom(clientAddr, network.Bits()))
+}
+
+func (l *lab) close() error { return errors.Join(l.clients.Close(), os.RemoveAll(l.dir)) }
+
+func (l *lab) say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+
+func (l *lab) file(name string) string { return filepath.Join(l.dir, name) }
+
+// host gives the number of a host's address and MAC.
+func (l *lab) host(i int) (addr netip.Addr, mac string) {
+	n := i + 256 // from 10.99.1.0 on
+	return netip.AddrFrom4([4]byte{10, 99, byte(n >> 8), byte(n)}), fmt.Sprintf("02:00:00:00:%02x:%02x", i>>8, i&255)
+}
+
+// macs is what clusto-storm takes as the clients.
+func (l *lab) macs() string { return fmt.Sprintf("%s+%d", firstMAC, l.Hosts) }
+
+// process is a server's program.
+type process struct {
+	cmd   *exec.Cmd
+	log   lines
+	ended chan struct{}
+	err   error
+}
+
+// lines is what a program writes, readable meanwhile.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// start starts a program beside srv0.
+func (l *lab) start(name string, args ...string) (*process, error) {
+	p := &process{cmd: exec.Command(name, args...), ended: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
+	p.cmd.Dir = l.dir
+	p.cmd.Env = append(os.Environ(), "KEA_PIDFILE_DIR="+l.dir, "KEA_LOCKFILE_DIR="+l.dir, "HOME="+l.dir)
+	if err := (*netlab.Net)(nil).Start(p.cmd); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.ended)
+	}()
+	return p, nil
+}
+
+// await waits until a program is ready, or has ended instead.
+func (l *lab) await(p *process, ready func() bool) error {
+	late := time.After(patience)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !ready() {
+		select {
+		case <-p.ended:
+			return fmt.Errorf("%s ended right away: %v\n%s", p.cmd.Path, p.err, &p.log)
+		case <-late:
+			return fmt.Errorf("%s does not get ready in %v", p.cmd.Path, patience)
+		case <-l.ctx.Done():
+			return context.Cause(l.ctx)
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+// stop ends a program that start started.
+func (p *process) stop() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	select {
+	case <-p.ended:
+	case <-time.After(10 * time.Second):
+		_ = p.cmd.Process.Kill()
+		<-p.ended
+	}
+}
+
+// load runs a program beside cli0 and gives what it prints. Of some a code is no
+// error: they tell by it that something was lost.
+func (l *lab) load(codes []int, name string, args ...string) (string, error) {
+	cmd := exec.Command(name, args...)
+	var out, log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &log
+	if err := l.clients.Start(cmd); err != nil {
+		return "", fmt.Errorf("start %s: %w", name, err)
+	}
+	if filepath.Base(name) == "perfdhcp" {
+		if err := widen(cmd.Process.Pid); err != nil {
+			return "", err
+		}
+	}
+	stop := context.AfterFunc(l.ctx, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })
+	defer stop()
+	err := cmd.Wait()
+	for _, code := range codes {
+		if cmd.ProcessState.ExitCode() == code {
+			err = nil
+		}
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s %s: %w\n%s%s", filepath.Base(name), strings.Join(args, " "), err, &out, &log)
+	}
+	return out.String(), nil
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strconv"
+	"time"
+)
+
+// figures is what one turn of a server under one load came to; what a load does
+// not measure is 0.
+type figures struct {
+	Rate    float64 `json:"rate"`    // replies, or leases of a DORA, each second
+	Loss    float64 `json:"loss"`    // share
+	P50     float64 `json:"p50_us"`  // latency
+	P90     float64 `json:"p90_us"`  //
+	P99     float64 `json:"p99_us"`  //
+	P999    float64 `json:"p999_us"` //
+	Seconds float64 `json:"seconds"` // until the last host had its lease
+	Again   float64 `json:"retransmitted"`
+	CPU     float64 `json:"cpu_seconds_per_million"` // replies; of the server's programs
+	RSS     float64 `json:"rss_bytes"`               // of the server's programs, afterwards
+}
+
+// stormed is what clusto-storm prints.
+type stormed struct {
+	Done          int     `json:"done"`
+	Rate          float64 `json:"rate"`
+	Loss          float64 `json:"loss"`
+	Seconds       float64 `json:"seconds"`
+	Received      int     `json:"received"`
+	Retransmitted int     `json:"retransmitted"`
+	Latencies     []struct {
+		P50  float64 `json:"p50_us"`
+		P90  float64 `json:"p90_us"`
+		P99  float64 `json:"p99_us"`
+		P999 float64 `json:"p99_9_us"`
+	} `json:"latencies"`
+}
+
+// load is something that servers are put under.
+type load struct {
+	name, about string
+	dora        bool // it takes a DHCP server
+	// fresh has the server started anew for it.
+	run func(l *lab, s *server) (f figures, replies int, err error)
+}
+
+// openShare is the rate of the open loop, as a share of what the mirror did with a
+// window in this run.
+const openShare = 0.5
+
+var loads = []*load{
+	{name: "window", about: "DISCOVER -> OFFER, 256 under way", run: func(l *lab, s *server) (figures, int, error) {
+		return l.discover(s, "-w", "256", "-t", l.Time.String())
+	}},
+	{name: "open", about: "DISCOVER -> OFFER, open loop at half of the mirror's rate", run: func(l *lab, s *server) (figures, int, error) {
+		rate := openShare * l.median("mirror", "window", func(f figures) float64 { return f.Rate })
+		if rate == 0 {
+			return figures{}, 0, fmt.Errorf("the open loop needs the rate of server mirror under load window in the same run")
+		}
+		return l.discover(s, "--rate", strconv.Itoa(int(rate)), "-t", l.Time.String(), "-w", "65536")
+	}},
+	{name: "lone", about: "DISCOVER -> OFFER, a lone client", run: func(l *lab, s *server) (figures, int, error) {
+		return l.discover(s, "-w", "1", "-t", l.Time.String())
+	}},
+	{name: "dora", about: "DISCOVER -> ACK, 256 under way", dora: true, run: func(l *lab, _ *server) (figures, int, error) {
+		return l.storm("dora", "-w", "256", "-t", l.Time.String())
+	}},
+	{name: "storm", about: "all hosts at once, with a boot ROM's patience", dora: true, run: func(l *lab, _ *server) (figures, int, error) {
+		return l.storm("storm")
+	}},
+	{name: "avalanche", about: "perfdhcp's avalanche of all hosts", dora: true, run: (*lab).avalanche},
+}
+
+func (l *lab) discover(s *server, args ...string) (figures, int, error) {
+	if !s.dora {
+		args = append(args, "--mirrored")
+	}
+	return l.storm("discover", args...)
+}
+
+// storm runs clusto-storm.
+func (l *lab) storm(mode string, args ...string) (f figures, replies int, err error) {
+	args = append([]string{mode, "--interface", "cli0", "--macs", l.macs(), "--json", "--quiet"}, args...)
+	text, err := l.load([]int{1}, l.file("clusto-storm"), args...)
+	if err != nil {
+		return f, 0, err
+	}
+	var r stormed
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		return f, 0, fmt.Errorf("read what clusto-storm %s prints: %w\n%s", mode, err, text)
+	}
+	f = figures{Rate: r.Rate, Loss: r.Loss, Seconds: r.Seconds, Again: float64(r.Retransmitted)}
+	if n := len(r.Latencies); n > 0 {
+		last := r.Latencies[n-1]
+		f.P50, f.P90, f.P99, f.P999 = last.P50, last.P90, last.P99, last.P999
+	}
+	return f, r.Received, nil
+}
+
+var (
+	avalancheAgain = regexp.MustCompile(`Requests resent: ([0-9]+)`)
+	avalancheLost  = regexp.MustCompile(`drops: ([0-9]+)`)
+)
+
+// avalanche runs perfdhcp as a relay with all hosts behind it.
+func (l *lab) avalanche(_ *server) (f figures, replies int, err error) {
+	begun := time.Now()
+	text, err := l.load([]int{3}, "perfdhcp", "-4", "-B", "-l", "cli0", "-M", l.file("macs"), "--scenario", "avalanche", "-R", strconv.Itoa(l.Hosts), serverAddr.String())
+	if err != nil {
+		return f, 0, err
+	}
+	f.Seconds = time.Since(begun).Seconds()
+	f.Again, err = sum(avalancheAgain, text)
+	if err != nil {
+		return f, 0, err
+	}
+	lost, err := sum(avalancheLost, text)
+	f.Loss, f.Rate = lost/float64(2*l.Hosts), float64(l.Hosts)/f.Seconds
+	return f, 2 * l.Hosts, err
+}
+
+// sum adds up what perfdhcp says of both exchanges.
+func sum(what *regexp.Regexp, text string) (n float64, err error) {
+	found := what.FindAllStringSubmatch(text, -1)
+	if found == nil {
+		return 0, fmt.Errorf("perfdhcp does not print %q:\n%s", what, text)
+	}
+	for _, m := range found {
+		k, _ := strconv.ParseFloat(m[1], 64)
+		n += k
+	}
+	return n, nil
+}
