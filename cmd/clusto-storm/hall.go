@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -33,6 +34,10 @@ func (h *hall) run(ctx context.Context) error {
 	if h.Outstanding < 0 || h.Jitter < 0 || h.Jitter >= 4*time.Second {
 		return fmt.Errorf("%w: --outstanding is 0 or more, --jitter less than 4s", errUsage)
 	}
+	chart, err := h.chart()
+	if err != nil {
+		return err
+	}
 	g, err := h.open(dhcpPorts...)
 	if err != nil {
 		return err
@@ -45,10 +50,8 @@ func (h *hall) run(ctx context.Context) error {
 	c := newCurve(len(clients))
 	res, err := storm.Run(ctx, h.config(g, c, len(clients)), clients, storm.DORA)
 	rep := hallReport(&h.wire, res, g.Stats(), len(clients))
-	if h.Chart != "" {
-		if cerr := h.draw(c); cerr != nil {
-			return cerr
-		}
+	if chart != nil {
+		err = errors.Join(err, c.draw(chart), chart.Close())
 	}
 	return h.report(rep, err, rep.unanswered())
 }
@@ -79,19 +82,16 @@ func (h *hall) config(g *afpacket.Group, c *curve, n int) storm.Config {
 	return cfg
 }
 
-func (h *hall) draw(c *curve) error {
+// chart makes the file for it beforehand: a storm is not to be had twice.
+func (h *hall) chart() (*os.File, error) {
+	if h.Chart == "" {
+		return nil, nil
+	}
 	f, err := os.Create(h.Chart)
 	if err != nil {
-		return fmt.Errorf("draw the storm: %w", err)
+		return nil, fmt.Errorf("%w: --chart: %w", errUsage, err)
 	}
-	err = c.draw(f)
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return fmt.Errorf("draw the storm in %s: %w", h.Chart, err)
-	}
-	return nil
+	return f, nil
 }
 
 func hallReport(w *wire, r storm.Result, s afpacket.Stats, n int) *result {
