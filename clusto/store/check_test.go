@@ -31,6 +31,45 @@ func TestLabels(t *testing.T) {
 	})
 }
 
+// hasOrLacks is what is asked of the site of TestHasAndLacks, and whether it is so.
+var hasOrLacks = []struct {
+	op  clusto.Op
+	has bool
+}{
+	{clusto.Op{Name: "dc"}, true},
+	{clusto.Op{Name: "nobody"}, false},
+	{clusto.Op{Name: "dc", Driver: "equinixdatacenter"}, true},
+	{clusto.Op{Name: "dc", Driver: "basicdatacenter"}, false},
+	{delAt("dc", "note"), true},
+	{delAt("dc", "notes"), false},
+	{delAt("dc", "note/x"), true},
+	{delAt("dc", "note/"), true},
+	{delAt("dc", "note/y"), false},
+	{delAt("dc", "note/x/3"), true},
+	{delAt("dc", "note/x/4"), false},
+	{clusto.Op{Name: "dc", Key: "note", Subkey: ptr("")}, false}, // none at all
+	{clusto.Op{Name: "dc", Key: "day", Subkey: ptr("")}, true},
+	{attrAt("dc", "note", str("7")), true},
+	{attrAt("dc", "note", num(7)), false},
+	{attrAt("dc", "day", clusto.Value{Type: clusto.Datetime, Str: "2010-01-02 03:04:05"}), true},
+	{attrAt("dc", "day", clusto.Value{Type: clusto.Datetime, Str: "2010-01-02 03:04:06"}), false},
+	{attrAt("", "day", clusto.Value{Type: clusto.Datetime, Str: "2010-01-02 03:04:05"}), true},
+	{attrAt("dc", "_contains", rel("r1")), true},
+	{attrAt("dc", "_contains//0", rel("r1")), true},
+	{attrAt("dc", "_contains//1", rel("r1")), false},
+	{attrAt("dc", "_contains", rel("ex0000")), false},
+	{attrAt("dc", "_contains", rel("nobody")), false},
+	{attrAt("", "_contains", rel("r1")), true},
+	{attrAt("", "port-nic-eth/mac", str("00-11-22-33-44-55")), true},
+	{attrAt("twin", "port-nic-eth/mac", str("00-11-22-33-44-55")), true},
+	{attrAt("", "port-nic-eth/mac/3", str("00-11-22-33-44-55")), false},
+	{attrAt("", "dhcp/enabled", num(1)), true},
+	{attrAt("", "dhcp/enabled", num(2)), false},
+	{delAt("", "dhcp/tftp_server"), true},
+	{clusto.Op{Key: "dhcp", Driver: "pool"}, true},
+	{clusto.Op{Key: "dhcp", Driver: "basicserver"}, false},
+}
+
 func TestHasAndLacks(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, open func() *Store) {
 		s := open()
@@ -38,43 +77,7 @@ func TestHasAndLacks(t *testing.T) {
 		apply(t, s, attrAt("dc", "note/x/3", str("7")), attrAt("dc", "day", clusto.Value{Type: clusto.Datetime, Str: "2010-01-02 03:04:05"}), create("twin", "basicserver"),
 			as("set", attrAt("twin", "port-nic-eth/mac/2", str("00:11:22:33:44:55"))))
 		execute(t, s, `UPDATE entity_attrs SET string_value = '0011.2233.4455' WHERE "key" = 'port-nic-eth' AND number = 2`)
-		for _, tt := range []struct {
-			op  clusto.Op
-			has bool
-		}{
-			{clusto.Op{Name: "dc"}, true},
-			{clusto.Op{Name: "nobody"}, false},
-			{clusto.Op{Name: "dc", Driver: "equinixdatacenter"}, true},
-			{clusto.Op{Name: "dc", Driver: "basicdatacenter"}, false},
-			{delAt("dc", "note"), true},
-			{delAt("dc", "notes"), false},
-			{delAt("dc", "note/x"), true},
-			{delAt("dc", "note/"), true},
-			{delAt("dc", "note/y"), false},
-			{delAt("dc", "note/x/3"), true},
-			{delAt("dc", "note/x/4"), false},
-			{clusto.Op{Name: "dc", Key: "note", Subkey: ptr("")}, false}, // none at all
-			{clusto.Op{Name: "dc", Key: "day", Subkey: ptr("")}, true},
-			{attrAt("dc", "note", str("7")), true},
-			{attrAt("dc", "note", num(7)), false},
-			{attrAt("dc", "day", clusto.Value{Type: clusto.Datetime, Str: "2010-01-02 03:04:05"}), true},
-			{attrAt("dc", "day", clusto.Value{Type: clusto.Datetime, Str: "2010-01-02 03:04:06"}), false},
-			{attrAt("", "day", clusto.Value{Type: clusto.Datetime, Str: "2010-01-02 03:04:05"}), true},
-			{attrAt("dc", "_contains", rel("r1")), true},
-			{attrAt("dc", "_contains//0", rel("r1")), true},
-			{attrAt("dc", "_contains//1", rel("r1")), false},
-			{attrAt("dc", "_contains", rel("ex0000")), false},
-			{attrAt("dc", "_contains", rel("nobody")), false},
-			{attrAt("", "_contains", rel("r1")), true},
-			{attrAt("", "port-nic-eth/mac", str("00-11-22-33-44-55")), true},
-			{attrAt("twin", "port-nic-eth/mac", str("00-11-22-33-44-55")), true},
-			{attrAt("", "port-nic-eth/mac/3", str("00-11-22-33-44-55")), false},
-			{attrAt("", "dhcp/enabled", num(1)), true},
-			{attrAt("", "dhcp/enabled", num(2)), false},
-			{delAt("", "dhcp/tftp_server"), true},
-			{clusto.Op{Key: "dhcp", Driver: "pool"}, true},
-			{clusto.Op{Key: "dhcp", Driver: "basicserver"}, false},
-		} {
+		for _, tt := range hasOrLacks {
 			for _, word := range []string{"has", "lacks"} {
 				_, err := s.Change(context.Background(), []clusto.Op{as(word, tt.op)})
 				if holds := err == nil; holds != (tt.has == (word == "has")) {
