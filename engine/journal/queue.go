@@ -29,6 +29,9 @@ func insertSQL(n int) string {
 // Append writes events, all in one transaction, and takes out with it what has
 // ended. It implements trap.Journal: if there is no room for all, those from the
 // first on are written that there is room for, and the error wraps trap.ErrFull.
+// The goroutine that commits groups calls it, never a worker's: the records are
+// made without an allocation, their statement is not: the SQL driver allocates a
+// few times for each.
 func (j *Journal) Append(events []trap.Event) (stored int, err error) {
 	gone := j.takeEnded()
 	room := j.cfg.Max - int(j.waiting.Load()) + gone.len()
@@ -77,25 +80,33 @@ func (j *Journal) transact(ctx context.Context, fn func(*sql.Tx) (int, error)) (
 	return more, tx.Commit()
 }
 
-// insertAll numbers the events on from the last one. A number is not given
-// twice, and a higher one is never seen before a lower one.
+// encode numbers events on from the last one and gives their records, one behind
+// the other, in memory of j.bodies. A number is not given twice, and a higher one
+// is never seen before a lower one.
+func (j *Journal) encode(events []trap.Event) (records []byte) {
+	j.bodies = j.bodies[:0]
+	for i := range events {
+		j.seq++
+		j.bodies = appendBody(j.bodies, j.seq, &events[i])
+	}
+	return j.bodies
+}
+
+// insertAll writes events.
 func (j *Journal) insertAll(tx *sql.Tx, events []trap.Event) error {
-	bodies := make([]byte, 0, bodyLen*len(events))
-	args := make([]any, 0, 3*perInsert)
 	for len(events) > 0 {
 		n := min(perInsert, len(events))
-		args = args[:0]
+		first := j.seq + 1
+		records := j.encode(events[:n])
+		j.args = j.args[:0]
 		for i := range events[:n] {
-			j.seq++
-			start := len(bodies)
-			bodies = appendBody(bodies, j.seq, &events[i])
-			args = append(args, j.seq, word(events[i].Switch), bodies[start:])
+			j.args = append(j.args, first+int64(i), word(events[i].Switch), records[i*bodyLen:][:bodyLen])
 		}
 		text := insertMany
 		if n < perInsert {
 			text = insertSQL(n)
 		}
-		if _, err := tx.Exec(text, args...); err != nil {
+		if _, err := tx.Exec(text, j.args...); err != nil {
 			return err
 		}
 		events = events[n:]

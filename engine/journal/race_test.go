@@ -1,0 +1,6 @@
+//go:build race
+
+package journal
+
+// raceOn says that the race detector is in.
+const raceOn = true
