@@ -49,12 +49,27 @@ func (r *resolver) Resolve(ctx *kong.Context, _ *kong.Path, f *kong.Flag) (any, 
 	if !ok {
 		return r.fallback(f), nil
 	}
+	if unless(ctx, f) {
+		return nil, nil
+	}
 	v, err := typed(f, s.value)
 	if err != nil {
 		r.err = fmt.Errorf("%s: %w", conf.place(key), err)
 		return nil, nil
 	}
 	return v, nil
+}
+
+// unless reports whether the flag was given that makes the file's value of f
+// mean nothing: its tag unless:"other" names it.
+func unless(ctx *kong.Context, f *kong.Flag) bool {
+	other := f.Tag.Get("unless")
+	for given := range fromArgs(ctx) {
+		if given.Name == other {
+			return true
+		}
+	}
+	return false
 }
 
 // at gives the section that a flag is a key of, and the key.

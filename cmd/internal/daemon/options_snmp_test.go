@@ -1,7 +1,12 @@
 package daemon
 
 import (
+	"encoding/pem"
+	"errors"
 	"fmt"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -54,7 +59,11 @@ func TestSNMPDefaults(t *testing.T) {
 // TestSNMPCheckConfig has every setting, from the file and from flags.
 func TestSNMPCheckConfig(t *testing.T) {
 	var s SNMP
-	out, code, line := load(t, "snmp", &s, fullSNMP, "--check-config", "-i", "eth9", "--no-discover-mac", "--hold-down=0s")
+	t.Chdir(t.TempDir())
+	put(t, "snmp.token", "a-token-a-token")
+	put(t, "cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate(t)})))
+	put(t, "rack_layouts/README", "none yet")
+	out, code, line := load(t, "snmp", &s, strings.ReplaceAll(fullSNMP, "/etc/clusto/", ""), "--check-config", "-i", "eth9", "--no-discover-mac", "--hold-down=0s")
 	want := strings.TrimPrefix(`
 interfaces         ["eth9"]                    --interface
 api_url            "https://10.0.0.1:9996"     services.conf:5
@@ -77,12 +86,49 @@ metrics            "127.0.0.1:9968"            services.conf:12
 log_format         "json"                      services.conf:22
 log_level          "warn"                      services.conf:23
 `, "\n")
+	want = strings.ReplaceAll(want, "/etc/clusto/", "")
 	if squeeze(out) != squeeze(want) || code != 0 {
 		t.Errorf("exit %d %s\ngot\n%swant\n%s", code, line, out, want)
 	}
 	if got := fmt.Sprint(s.prefixes()); got != "[10.42.0.0/24 10.43.0.9/32]" {
 		t.Error(got)
 	}
+}
+
+// TestSNMPCheckConfigLooksAtFiles: what the daemon refuses when it starts,
+// --check-config passed.
+func TestSNMPCheckConfigLooksAtFiles(t *testing.T) {
+	t.Chdir(t.TempDir())
+	put(t, "broken/a.json", "{")
+	put(t, "token", "read a b")
+	for _, test := range []struct{ setting, want string }{
+		{`"rack_layouts": "gone"`, "rack_layouts: load rack layouts: open gone: no such file or directory; make the directory, or leave rack_layouts out"},
+		{`"rack_layouts": "broken"`, "rack_layouts: broken/a.json:1: not JSON: unexpected end of JSON input; mend what is in the folder"},
+		{`"journal": "broken"`, "journal: broken is no file; name a file"},
+		{`"api_token_file": "gone"`, "api_token_file: stat gone: no such file or directory; name a file with a token"},
+		{`"api_token_file": "token"`, "api_token_file: token:1: this is no token; "},
+		{`"api_ca_file": "token"`, "api_ca_file: read the certificates to trust: token has none in PEM"},
+	} {
+		var s SNMP
+		out, code, line := load(t, "snmp", &s, `{"snmp": {`+test.setting+`}}`, "--check-config", "-i", "eth0")
+		if code != 2 || out != "" || !strings.HasPrefix(line, "prog: services.conf:1: snmp."+test.want) || strings.Contains(line, "\n") {
+			t.Errorf("%s: exit %d, printed %q\ngot\n%s\nwant\n%s", test.setting, code, out, line, test.want)
+		}
+	}
+}
+
+func put(t *testing.T, name, text string) {
+	t.Helper()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(text), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// certificate is one in DER.
+func certificate(t *testing.T) []byte {
+	srv := httptest.NewTLSServer(nil)
+	t.Cleanup(srv.Close)
+	return srv.Certificate().Raw
 }
 
 // squeeze makes one space of several.
@@ -145,6 +191,15 @@ func TestSNMPReplay(t *testing.T) {
 	var s SNMP
 	if _, code, line := load(t, "snmp", &s, "", "--replay", "x.pcap"); code != -1 || s.Replay != "x.pcap" {
 		t.Errorf("exit %d: %s", code, line)
+	}
+}
+
+// TestSNMPReplayAtASite: a site's own file names interfaces, and was refused.
+// They are not those of a capture.
+func TestSNMPReplayAtASite(t *testing.T) {
+	var s SNMP
+	if _, code, line := load(t, "snmp", &s, `{"snmp": {"interfaces": ["eth0"], "journal_size": 7}}`, "--replay", "x.pcap"); code != -1 || len(s.Interface) != 0 || s.JournalSize != 7 {
+		t.Errorf("exit %d: %s; interfaces %q, journal_size %d", code, line, s.Interface, s.JournalSize)
 	}
 }
 
