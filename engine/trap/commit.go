@@ -3,6 +3,7 @@ package trap
 import (
 	"context"
 	"errors"
+	"net/netip"
 
 	"github.com/clusto/clusto-engine/engine"
 )
@@ -116,7 +117,11 @@ func (s *Server) commit(b *batch, out Sender) {
 	if failed == engine.JournalFull {
 		kind = NoRoom
 	}
-	if !s.problems.quiet(kind, [4]byte{}, s.cfg.Now().UnixNano()) {
-		s.problems.tell(Problem{Kind: kind, Err: err, Frames: lost})
+	var first Event
+	if stored < len(b.events) {
+		first = b.events[stored]
+	}
+	if !s.problems.quiet(kind, first.Switch, s.cfg.Now().UnixNano()) {
+		s.problems.tell(Problem{Kind: kind, Source: netip.AddrFrom4(first.Switch), Err: err, Frames: lost, First: first})
 	}
 }

@@ -2,6 +2,7 @@ package trap
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 
 	"github.com/clusto/clusto-engine/codec/frame"
@@ -9,6 +10,9 @@ import (
 	"github.com/clusto/clusto-engine/codec/snmp"
 	"github.com/clusto/clusto-engine/engine"
 )
+
+// errLong is what is wrong with a frame that is not there as a whole.
+var errLong = fmt.Errorf("only its beginning is there: it has more than %d bytes, so set the switch to send fewer records at once, or the capture holds no more, so make it with tcpdump -s 0", engine.FrameSize)
 
 // Handler takes the frames of one worker. It implements engine.Handler.
 type Handler struct {
@@ -52,7 +56,8 @@ func (h *Handler) Handle(dst []byte, p *engine.Packet) ([]byte, engine.Verdict) 
 func (h *Handler) parse(p *engine.Packet) engine.Verdict {
 	h.frame.Src = [4]byte{}
 	if p.Truncated {
-		h.problem(Broken, nil)
+		h.frame.Src = sender(p.Data)
+		h.problem(Broken, errLong)
 		return engine.Malformed
 	}
 	if err := h.frame.Parse(p.Data, p.CsumPartial); err != nil {
@@ -75,6 +80,22 @@ func (h *Handler) parse(p *engine.Packet) engine.Verdict {
 	}
 	h.kind = macnotify.KindOf(&h.msg)
 	return engine.None
+}
+
+// sender gives the IPv4 source address of a frame whose end is missing, 0.0.0.0
+// if there is none.
+func sender(b []byte) (src [4]byte) {
+	const mac, ip = 12, 20 // both MAC addresses; an IPv4 header
+	if len(b) < mac {
+		return src
+	}
+	for b = b[mac:]; len(b) >= 4+ip && (b[0] == 0x81 && b[1] == 0 || b[0] == 0x88 && b[1] == 0xa8); { // tags
+		b = b[4:]
+	}
+	if len(b) >= 2+ip && b[0] == 0x08 && b[1] == 0 {
+		copy(src[:], b[2+12:])
+	}
+	return src
 }
 
 func (h *Handler) refuse(err error) engine.Verdict {
@@ -106,6 +127,22 @@ func (h *Handler) respond(dst []byte) []byte {
 	return dst
 }
 
+// first reads the first record of a message that is turned away.
+func (h *Handler) first() (e Event) {
+	switch macnotify.KindOf(&h.msg) {
+	case macnotify.Changed:
+		it := macnotify.Records(&h.msg)
+		if r, ok := it.Next(); ok {
+			e.MAC, e.VLAN, e.Port = r.MAC, r.VLAN, r.Port
+		}
+	case macnotify.Moved:
+		if mv, err := macnotify.ReadMove(&h.msg); err == nil {
+			e.MAC, e.VLAN, e.Port, e.From = mv.MAC, mv.VLAN, mv.To, mv.From
+		}
+	}
+	return e
+}
+
 // problem tells the reporter, from whom and what.
 func (h *Handler) problem(kind Kind, err error) {
 	if h.s.problems.quiet(kind, h.frame.Src, h.s.cfg.Now().UnixNano()) {
@@ -118,6 +155,14 @@ func (h *Handler) problem(kind Kind, err error) {
 	switch kind {
 	case BadCommunity:
 		p.Community = string(h.msg.Community)
+		p.First = h.first()
+	case NoRoom, BadRecord:
+		if p.Frames = 1; kind == BadRecord {
+			p.Frames = 0
+		}
+		if len(h.events) > 0 {
+			p.First = h.events[0]
+		}
 	case NotOurs:
 		p.Trap = string(h.msg.AppendTrapOID(nil))
 	}

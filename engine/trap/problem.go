@@ -1,10 +1,13 @@
 package trap
 
 import (
+	"errors"
 	"hash/maphash"
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/clusto/clusto-engine/codec/macnotify"
 )
 
 // Kind is a kind of problem.
@@ -31,6 +34,7 @@ type Problem struct {
 	Community string // of BadCommunity
 	Trap      string // of NotOurs: its OID
 	Frames    int    // of NotWritten and NoRoom: how many were lost
+	First     Event  // the first record concerned, and Source its switch; its MAC is zero where none was read
 	Err       error
 	Held      int // problems of this kind that were not told since the last one that was
 }
@@ -47,13 +51,24 @@ func (p *Problem) Text() string {
 	case NotOurs:
 		return "ignored: a notification that is not of CISCO-MAC-NOTIFICATION-MIB"
 	case BadRecord:
-		return "a record in a MAC notification is cut short; those before it count"
+		return p.badRecord()
 	case NoRoom:
 		return "lost: there is no room for more events; informs will be sent again, traps are gone"
 	case NotWritten:
 		return "lost: the journal cannot be written; informs will be sent again, traps are gone"
 	}
 	return "ignored: the message is malformed"
+}
+
+// badRecord says what is wrong with a notification.
+func (p *Problem) badRecord() string {
+	switch {
+	case errors.Is(p.Err, macnotify.ErrType):
+		return "an object of a MAC notification has not the type of its MIB; the other ones count"
+	case errors.Is(p.Err, macnotify.ErrMove):
+		return "ignored: a MAC move without its MAC address or a port"
+	}
+	return "a record in a MAC notification is cut short; those before it count"
 }
 
 // quietFor is how long the same problem of the same sender is not told again.

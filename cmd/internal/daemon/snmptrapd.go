@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/clusto/clusto-engine/clusto"
 	"github.com/clusto/clusto-engine/clusto/client"
 	"github.com/clusto/clusto-engine/clusto/discovery"
 	"github.com/clusto/clusto-engine/clusto/rack"
@@ -157,6 +158,9 @@ func (s *TrapServer) problem(p trap.Problem) {
 		if f.val != "" {
 			args = append(args, f.name, f.val)
 		}
+	}
+	if e := p.First; e.MAC != [6]byte{} {
+		args = append(args, "port", e.Port, "vlan", e.VLAN, "mac", clusto.MAC(e.MAC).String())
 	}
 	if p.Frames > 0 {
 		args = append(args, "frames", p.Frames)
