@@ -7,6 +7,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -166,6 +167,7 @@ type Discovery struct {
 
 	health   health
 	warned   memory
+	informed memory
 	outcomes [Outcomes]atomic.Uint64
 
 	// Retries counts calls of the inventory that failed and were made again.
@@ -266,6 +268,18 @@ func (d *Discovery) warn(key, text string, args ...any) {
 	d.cfg.Log.Warn(text, args...)
 }
 
+// inform is warn for what nobody has to mend; it takes no warning's place.
+func (d *Discovery) inform(key, text string, args ...any) {
+	more, ok := d.informed.first(key, time.Now())
+	if !ok {
+		return
+	}
+	if more > 0 {
+		args = append(args, "more", more)
+	}
+	d.cfg.Log.Info(text, args...)
+}
+
 // memory remembers what was said a minute ago, and how much in this second.
 type memory struct {
 	mu    sync.Mutex
@@ -300,9 +314,12 @@ func (m *memory) first(key string, now time.Time) (held int, ok bool) {
 	return held, true
 }
 
-// health writes one line when the inventory fails, and one when it is back.
+// health writes one line when the inventory fails, and one when it is back: of
+// the same cause once a minute, since it may fail for some calls only.
 type health struct {
 	log   *slog.Logger
+	said  memory
+	told  bool // that it fails
 	mu    sync.Mutex
 	since time.Time // it fails
 	back  time.Time // it does not any more
@@ -315,8 +332,26 @@ func (h *health) failed(begun time.Time, err error) {
 	defer h.mu.Unlock()
 	if h.since.IsZero() && begun.After(h.back) {
 		h.since = time.Now()
-		h.log.Warn("the inventory fails: events wait in the journal and are tried again", "error", err)
+		var more int
+		if more, h.told = h.said.first(cause(err), h.since); !h.told {
+			return
+		}
+		args := []any{"error", err}
+		if more > 0 {
+			args = append(args, "more", more)
+		}
+		h.log.Warn("the inventory fails: events wait in the journal and are tried again", args...)
 	}
+}
+
+// cause is an error but for its numbers: ports, entities and times differ.
+func cause(err error) string {
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return -1
+		}
+		return r
+	}, err.Error())
 }
 
 // works notes a call that was answered. One that was begun before the inventory
@@ -325,7 +360,9 @@ func (h *health) works(begun time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.since.IsZero() && begun.After(h.since) {
-		h.log.Info("the inventory answers again", "after", time.Since(h.since).Round(time.Millisecond).String())
+		if h.told {
+			h.log.Info("the inventory answers again", "after", time.Since(h.since).Round(time.Millisecond).String())
+		}
 		h.since, h.back = time.Time{}, time.Now()
 	}
 }

@@ -1,7 +1,10 @@
 package discovery
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +31,40 @@ func TestHealthIsToldOnce(t *testing.T) {
 	h.failed(late, errChanged)
 	h.works(tick())
 	if text := log.String(); strings.Count(text, "the inventory fails") != 1 || strings.Count(text, "answers again") != 1 {
+		t.Errorf("it says %s", text)
+	}
+}
+
+// TestHealthOfATokenThatOnlyReads: reads are answered and writes are not, so that
+// failing and answering again took turns in the log, for as long as it lasted.
+func TestHealthOfATokenThatOnlyReads(t *testing.T) {
+	var log syncBuffer
+	h := health{log: slog.New(slog.NewTextHandler(&log, nil))}
+	now := time.Now()
+	for i := range 50 {
+		at := now.Add(time.Duration(i) * time.Hour) // a call always begins after the last one ended
+		h.failed(at, fmt.Errorf("apply %d operations: access denied", i))
+		h.works(at.Add(time.Minute))
+	}
+	h.failed(now.Add(1000*time.Hour), errors.New("connection refused"))
+	text := log.String()
+	if strings.Count(text, "access denied") != 1 || strings.Count(text, "answers again") != 1 || strings.Count(text, "connection refused") != 1 || !strings.Contains(text, "more=49") {
+		t.Errorf("it says %s", text)
+	}
+}
+
+// TestGoneAndMovedAreSaid: they were at debug level only; the first of a switch is
+// said, and the others within a minute are not.
+func TestGoneAndMovedAreSaid(t *testing.T) {
+	var log syncBuffer
+	d := New(Config{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	for range 100 {
+		for _, o := range []Outcome{Gone, MoveSeen} {
+			d.say(Event{Switch: netip.MustParseAddr("10.42.0.2"), Port: 7}, o, "")
+		}
+	}
+	text := log.String()
+	if strings.Count(text, "outcome=gone") != 1 || strings.Count(text, "outcome=move_seen") != 1 || !strings.Contains(text, "port=7") {
 		t.Errorf("it says %s", text)
 	}
 }

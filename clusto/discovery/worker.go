@@ -165,7 +165,7 @@ func (w *worker) end(ctx context.Context, ev Event, outcome Outcome, reason stri
 }
 
 // say logs an outcome: a server always, what somebody can mend as a warning at a
-// limited rate, all else for debugging.
+// limited rate, as what a switch says that changes nothing, all else for debugging.
 func (d *Discovery) say(ev Event, outcome Outcome, reason string) {
 	args := []any{
 		"outcome", outcome.String(), "switch", ev.Switch.String(), "port", ev.Port, "vlan", ev.VLAN, "mac", ev.MAC.String(),
@@ -180,6 +180,8 @@ func (d *Discovery) say(ev Event, outcome Outcome, reason string) {
 		d.warn(outcome.String()+ev.Switch.String(), "not discovered", args...)
 	case KnownMoved, Uplink, Crowded, Unmapped, Refused, NotUnderstood:
 		d.warn(outcome.String()+ev.Switch.String()+ev.MAC.String(), "not discovered", args...)
+	case Gone, MoveSeen:
+		d.inform(outcome.String()+ev.Switch.String(), "not discovered", args...)
 	default:
 		d.cfg.Log.Debug("not discovered", args...)
 	}
