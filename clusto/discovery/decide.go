@@ -66,6 +66,10 @@ func (w *worker) decide(ctx context.Context, ev Event, try *attempt) (Outcome, s
 	if n := w.macsOn(ev); n > w.d.cfg.MaxMACs {
 		return Uplink, fmt.Sprintf("port %d shows %d MACs; connect the switch behind it in clusto, or raise max_macs_per_port", port, n), nil
 	}
+	if !try.fresh && (w.outdated() || time.Since(f.begun) > factsEvery) { // it may have been switched off
+		try.fresh = true
+		return 0, "", errOutdated
+	}
 	return w.create(ctx, ev, f, port, place, half, try)
 }
 

@@ -153,6 +153,12 @@ func (o Outcome) String() string {
 	return outcomeNames[o]
 }
 
+// mendable reports whether the outcome is one of the facts alone, which somebody
+// may have mended since they were read.
+func (o Outcome) mendable() bool {
+	return o == Off || o == UnknownSwitch || o == NoLayout || o == Unmapped
+}
+
 // dead reports whether the event becomes a dead letter.
 func (o Outcome) dead() bool { return o >= UnknownSwitch }
 

@@ -20,6 +20,7 @@ const portNIC = "nic-eth"
 // facts are what a decision needs to know of a switch and its rack. They are
 // kept for a while: what is decided on them is checked again by the inventory.
 type facts struct {
+	begun time.Time // when they were begun to be read
 	until time.Time
 
 	outcome Outcome // why nothing can be discovered here, if reason is set
@@ -53,13 +54,30 @@ func (w *worker) know(ctx context.Context) (*facts, error) {
 	if w.facts != nil && time.Now().Before(w.facts.until) {
 		return w.facts, nil
 	}
-	f := &facts{until: time.Now().Add(w.d.cfg.Facts), used: map[portKey]clusto.Port{}, knows: map[string]bool{}}
+	now := time.Now()
+	f := &facts{begun: now, until: now.Add(w.d.cfg.Facts), used: map[portKey]clusto.Port{}, knows: map[string]bool{}}
 	err := w.call(ctx, func(ctx context.Context) error { return w.learn(ctx, f) })
 	if err != nil {
 		return nil, err
 	}
 	w.facts = f
 	return f, nil
+}
+
+// factsEvery is how long facts are left alone that may be out of date, however
+// many events come that are bad news by them.
+const factsEvery = time.Second
+
+// outdated reports whether the facts were read before the events that wait: what
+// they say against an event may have been mended before it came.
+func (w *worker) outdated() bool { return w.facts != nil && !w.facts.begun.After(w.filled) }
+
+// anew has the facts read anew, for all events that have come by then: once in
+// factsEvery.
+func (w *worker) anew(ctx context.Context) {
+	sleep(ctx, time.Until(w.facts.begun.Add(factsEvery)))
+	w.fill(ctx)
+	w.facts = nil
 }
 
 // learn fills the facts in, as far as they go.

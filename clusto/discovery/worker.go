@@ -17,9 +17,10 @@ type worker struct {
 	sw      netip.Addr
 	running bool // guarded by d.mu
 
-	after  int64   // the last event that has ended
-	read   int64   // the last event that was read
-	queue  []Event // read, not ended
+	after  int64     // the last event that has ended
+	read   int64     // the last event that was read
+	filled time.Time // all events that were read had come by then
+	queue  []Event   // read, not ended
 	ports  map[uint16]*portMACs
 	facts  *facts
 	failed int // calls in a row
@@ -76,7 +77,7 @@ func (w *worker) fill(ctx context.Context) bool {
 		return len(w.queue) > 0
 	}
 	if n := len(more); n > 0 {
-		w.read = more[n-1].Seq
+		w.read, w.filled = more[n-1].Seq, time.Now()
 	}
 	w.queue = append(w.queue, more...)
 	return len(w.queue) > 0
@@ -203,8 +204,18 @@ func (w *worker) one(ctx context.Context, ev Event) (outcome Outcome, reason str
 		return NotServerMAC, why, nil
 	}
 	var try attempt
-	for range afterRefusal {
+	for i := 0; i < afterRefusal; i++ {
 		outcome, reason, err = w.decide(ctx, ev, &try)
+		if errors.Is(err, errOutdated) {
+			w.facts = nil
+			i--
+			continue
+		}
+		if err == nil && outcome.mendable() && w.outdated() {
+			w.anew(ctx)
+			i--
+			continue
+		}
 		if err != nil && isRefusal(err) { // asking again would not help
 			return Refused, err.Error(), nil
 		}
@@ -218,13 +229,17 @@ func (w *worker) one(ctx context.Context, ev Event) (outcome Outcome, reason str
 
 // attempt is what has been done about an event so far.
 type attempt struct {
-	held bool // it has waited
-	anew bool // the facts were read after it had been looked at
+	held  bool // it has waited
+	fresh bool // the facts were read for it, to make a server by
+	anew  bool // the facts were read after it had been looked at
 }
 
 // errChanged says that a decision has to be made anew: the inventory is not what
 // it was taken for.
 var errChanged = errors.New("the inventory changed meanwhile")
+
+// errOutdated says that the facts are too old to make a server by.
+var errOutdated = errors.New("the facts are too old")
 
 // call makes one call of the inventory, not too many at once.
 func (w *worker) call(ctx context.Context, fn func(context.Context) error) error {
