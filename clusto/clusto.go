@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
+	"unicode/utf8"
 )
 
 // Sentinel errors, wrapped with the object's name by whoever returns them.
@@ -191,7 +193,7 @@ type Datatype string
 const (
 	String   Datatype = "string"
 	Int      Datatype = "int"
-	Datetime Datatype = "datetime" // Str: "2010-01-02 03:04:05"
+	Datetime Datatype = "datetime" // Str: "2010-01-02 03:04:05", or with microseconds "2010-01-02 03:04:05.000006"
 	Relation Datatype = "relation" // Str: "/type/name"
 	JSON     Datatype = "json"     // Str: the JSON text
 )
@@ -222,3 +224,19 @@ func (v Value) True() bool {
 	}
 	return v.Str == "1" || strings.EqualFold(v.Str, "true")
 }
+
+// DatetimeText gives a time as the Str of a Datetime has it: with microseconds,
+// as Python writes them, unless they are 0.
+func DatetimeText(t time.Time) string {
+	layout := time.DateTime
+	if t.Nanosecond() >= int(time.Microsecond) {
+		layout += ".000000"
+	}
+	return t.Format(layout)
+}
+
+// maxKey is how many characters a key or subkey has at most, as in the schema.
+const maxKey = 256
+
+// LongKey reports whether a key or subkey has more characters than fit.
+func LongKey(key string) bool { return utf8.RuneCountInString(key) > maxKey }

@@ -107,8 +107,8 @@ func CheckName(name string) error {
 	switch {
 	case name == "":
 		return fmt.Errorf("the name of an entity is missing: %w", ErrInvalid)
-	case len(name) > 128:
-		return fmt.Errorf("entity name %q is longer than 128 bytes: %w", name[:32]+"...", ErrInvalid)
+	case utf8.RuneCountInString(name) > 128:
+		return fmt.Errorf("entity name %.40q is longer than 128 characters: %w", name, ErrInvalid)
 	case name == "." || name == "..":
 		return fmt.Errorf("entity name %q means another path in a URL: %w", name, ErrInvalid)
 	case !utf8.ValidString(name) || strings.ContainsRune(name, utf8.RuneError):

@@ -77,7 +77,7 @@ func (p *parser) enabled(t *thing, name string, o pair) {
 }
 
 func (p *parser) checkKey(line int, what, key string) bool {
-	if len(key) <= 256 && keyForm.MatchString(key) {
+	if !clusto.LongKey(key) && keyForm.MatchString(key) {
 		return true
 	}
 	p.errorf(line, "%s %q: want letters, digits, _ and -, a letter or _ first", what, shorten(key))

@@ -162,7 +162,7 @@ func (x *exporter) holds(a *clusto.Attr) bool {
 		return false
 	}
 	return a.Key != "" && a.Sub() != "" == (a.Subkey != nil) &&
-		clean(a.Key) && clean(a.Sub()) && clean(a.Value.Str) && len(a.Key) <= 256 && len(a.Sub()) <= 256
+		clean(a.Key) && clean(a.Sub()) && clean(a.Value.Str) && !clusto.LongKey(a.Key) && !clusto.LongKey(a.Sub())
 }
 
 func clean(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }

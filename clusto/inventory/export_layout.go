@@ -163,5 +163,5 @@ func (x netIndex) holding(ip netip.Addr) *source {
 
 func isDate(s string) bool {
 	t, err := time.Parse(time.DateTime, s)
-	return err == nil && t.Format(time.DateTime) == s
+	return err == nil && clusto.DatetimeText(t) == s
 }

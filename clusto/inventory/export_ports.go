@@ -28,7 +28,7 @@ func (o *source) portRow(i int) (kind string, num int, ok bool) {
 	return kind, *a.Number, goodKey(kind) && goodKey(*a.Subkey) && *a.Number >= 1 && *a.Number <= 65535
 }
 
-func goodKey(key string) bool { return len(key) <= 256 && keyForm.MatchString(key) }
+func goodKey(key string) bool { return !clusto.LongKey(key) && keyForm.MatchString(key) }
 
 // connectAll finds the connections that both ends tell alike. The end that is
 // named last in the file says it.

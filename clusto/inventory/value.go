@@ -103,7 +103,7 @@ func (p *parser) datetime(name string, n *yaml.Node) (v clusto.Value, ok bool) {
 	}
 	for _, layout := range []string{time.DateTime, time.RFC3339, time.DateOnly} {
 		if t, err := time.Parse(layout, s); err == nil {
-			return clusto.Value{Type: clusto.Datetime, Str: t.UTC().Format(time.DateTime)}, true
+			return clusto.Value{Type: clusto.Datetime, Str: clusto.DatetimeText(t.UTC())}, true
 		}
 	}
 	p.errorf(n.Line, "%s: datetime %q: want \"2010-01-02 03:04:05\"", name, shorten(s))

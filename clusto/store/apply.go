@@ -61,7 +61,7 @@ func (s *Store) Change(ctx context.Context, ops []clusto.Op) ([]clusto.Result, e
 	if err := tx.Commit(); err != nil {
 		return nil, s.failed("change", err)
 	}
-	s.wrote(ctx)
+	s.feed.ring()
 	return c.results, nil
 }
 

@@ -188,9 +188,9 @@ func validKeys(op *clusto.Op) error {
 	switch {
 	case op.Key == "":
 		return fmt.Errorf("attribute of %q: \"key\" is missing: %w", op.Name, clusto.ErrInvalid)
-	case !keyPattern.MatchString(op.Key) || len(op.Key) > 256:
+	case !keyPattern.MatchString(op.Key) || clusto.LongKey(op.Key):
 		return fmt.Errorf("attribute of %q: key %q must begin with a letter or _ and go on with letters, digits, _ or -: %w", op.Name, op.Key, clusto.ErrInvalid)
-	case sub != "" && (!keyPattern.MatchString(sub) || len(sub) > 256):
+	case sub != "" && (!keyPattern.MatchString(sub) || clusto.LongKey(sub)):
 		return fmt.Errorf("attribute %s of %q: subkey %q must begin with a letter or _ and go on with letters, digits, _ or -: %w", op.Key, op.Name, sub, clusto.ErrInvalid)
 	case op.Key == keyContains:
 		return fmt.Errorf("attribute %s of %q: use an insert operation: %w", op.Key, op.Name, clusto.ErrInvalid)
@@ -246,10 +246,16 @@ func (r *row) setValue(v clusto.Value) {
 	case clusto.Int:
 		r.num = sql.NullInt64{Int64: v.Int, Valid: true}
 	case clusto.Datetime:
-		r.time = sql.NullString{String: v.Str + ".000000", Valid: true}
+		r.time = sql.NullString{String: storedTime(v.Str), Valid: true}
 	default:
 		r.text = sql.NullString{String: v.Str, Valid: true}
 	}
+}
+
+// storedTime gives a date as SQLAlchemy stores it on SQLite.
+func storedTime(s string) string {
+	whole, micros, _ := strings.Cut(s, ".")
+	return whole + "." + (micros + "000000")[:6]
 }
 
 // checkValue refuses values that do not fit their type, and brings MACs into
@@ -271,7 +277,7 @@ func checkValue(v clusto.Value, subkey string) (clusto.Value, error) {
 		if err != nil {
 			return v, fmt.Errorf("value %q is no date like 2010-01-02 03:04:05: %w", v.Str, clusto.ErrInvalid)
 		}
-		v.Str = t.Format(time.DateTime)
+		v.Str = clusto.DatetimeText(t)
 	case clusto.JSON:
 		if !json.Valid([]byte(v.Str)) {
 			return v, fmt.Errorf("value %q is no JSON: %w", v.Str, clusto.ErrInvalid)

@@ -35,6 +35,9 @@ func (s *Store) Follow(ctx context.Context, since string, beat time.Duration, fn
 		return err
 	}
 	defer leave()
+	if err := s.feedAgain(ctx); err != nil {
+		return err
+	}
 	c, err := s.readNext(ctx, at)
 	if err == nil && at != now && !c.Reset {
 		c = at.change(c.Head)
@@ -79,13 +82,29 @@ func (s *Store) closedError() error {
 	return fmt.Errorf("follow database %q: it is closed: %w", s.name, clusto.ErrUnavailable)
 }
 
+// feedAgain makes lost triggers anew, lest a feed begins that would hear nothing.
+func (s *Store) feedAgain(ctx context.Context) error {
+	if err := s.present("follow"); err != nil {
+		return err
+	}
+	lost := s.stillFed(ctx)
+	if lost == nil || s.readOnly {
+		return lost
+	}
+	s.log.Warn("triggers of the change feed were lost, and are made anew", "database", s.name, "err", lost)
+	if err := s.makeFeed(ctx); err != nil {
+		return fmt.Errorf("%w; that failed: %w", lost, err)
+	}
+	return nil
+}
+
 // stillFed makes sure that silence means that nothing happened.
 func (s *Store) stillFed(ctx context.Context) error {
 	if err := s.present("follow"); err != nil {
 		return err
 	}
 	if err := s.feedIntact(ctx, s.read); err != nil {
-		return fmt.Errorf("follow database %q: %w; restart clusto-httpd, which makes it anew: %w", s.name, err, clusto.ErrUnavailable)
+		return fmt.Errorf("follow database %q: %w; follow again, which makes it anew where that is allowed: %w", s.name, err, clusto.ErrUnavailable)
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ func (s *Store) openFeed(ctx context.Context) {
 	switch {
 	case err == nil:
 		s.feed.off = nil
+		s.startPruning()
 	case ctx.Err() == nil:
 		s.log.Warn("changes cannot be followed: whoever keeps answers learns of a change when they are too old", "database", s.name, "err", err)
 	}
@@ -113,15 +114,37 @@ const keepChanges = 1_000_000
 // pruneAtOnce bounds what one transaction deletes.
 const pruneAtOnce = 50_000
 
-// prune deletes the oldest changes, at most once a minute.
-func (s *Store) prune(ctx context.Context) {
-	if s.feed.off != nil || s.readOnly || !s.feed.dueForPruning(time.Now()) {
+// startPruning bounds the table from now on until the store is closed, whoever
+// fills it and whether somebody follows or not.
+func (s *Store) startPruning() {
+	if s.readOnly {
 		return
 	}
+	ctx, stop := context.WithCancel(context.Background())
+	s.feed.stopPruning = stop
+	s.feed.watchers.Go(func() { s.keepPruned(ctx, pruneEvery, keepChanges) })
+}
+
+// keepPruned prunes at once and then again and again.
+func (s *Store) keepPruned(ctx context.Context, every time.Duration, keep int64) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		s.prune(ctx, keep)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// prune deletes the oldest changes.
+func (s *Store) prune(ctx context.Context, keep int64) {
 	var first, last sql.NullInt64
 	err := s.read.QueryRowContext(ctx, `SELECT (SELECT min(seq) FROM clusto_changes), (SELECT max(seq) FROM clusto_changes)`).Scan(&first, &last)
-	for at := first.Int64; err == nil && at <= last.Int64-s.feed.keep; {
-		at = min(at+pruneAtOnce, last.Int64-s.feed.keep+1)
+	for at := first.Int64; err == nil && at <= last.Int64-keep; {
+		at = min(at+pruneAtOnce, last.Int64-keep+1)
 		_, err = s.write.ExecContext(ctx, s.dialect.q(`DELETE FROM clusto_changes WHERE seq < ?`), at)
 	}
 	if err != nil && ctx.Err() == nil && s.feed.unpruned.CompareAndSwap(false, true) {

@@ -230,12 +230,10 @@ func TestFeedResets(t *testing.T) {
 					t.Errorf("since %q: %v", bad, err)
 				}
 			}
-			s.feed.keep = 3
-			s.feed.pruned = time.Time{}
 			for _, name := range []string{"a", "b", "c", "d"} {
 				apply(t, s, attrAt("ex0000", "hostname", str(name)))
-				s.feed.pruned = time.Time{}
 			}
+			s.prune(t.Context(), 3)
 			if c := change_(t, s, here.ID); !c.Reset {
 				t.Errorf("pruned: %+v", c)
 			}

@@ -20,7 +20,6 @@ const (
 // feed is what a Store's followers share.
 type feed struct {
 	off   error         // why there is none
-	keep  int64         // rows; keepChanges
 	many  int           // entities, or MACs, that are named at once; manyNamed
 	every time.Duration // how often others' changes are looked for
 
@@ -30,15 +29,16 @@ type feed struct {
 	stop      context.CancelFunc // of the watchers, while there are followers
 	watchers  sync.WaitGroup
 	closed    chan struct{}
-	pruned    time.Time
-	unpruned  atomic.Bool // that it does not work was said
+
+	stopPruning context.CancelFunc
+	unpruned    atomic.Bool // that it does not work was said
 
 	reading chan struct{} // holds one token: the right to read, and memo
 	memo    memo
 }
 
 func (f *feed) init(d *dialect) {
-	f.keep, f.many, f.every = keepChanges, manyNamed, d.feed.poll
+	f.many, f.every = manyNamed, d.feed.poll
 	f.wake, f.closed, f.reading = make(chan struct{}), make(chan struct{}), make(chan struct{}, 1)
 }
 
@@ -56,22 +56,6 @@ func (f *feed) ring() {
 	defer f.mu.Unlock()
 	close(f.wake)
 	f.wake = make(chan struct{})
-}
-
-func (f *feed) dueForPruning(now time.Time) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	due := now.Sub(f.pruned) >= pruneEvery
-	if due {
-		f.pruned = now
-	}
-	return due
-}
-
-// wrote is called after each change of this store's own.
-func (s *Store) wrote(ctx context.Context) {
-	s.feed.ring()
-	s.prune(ctx)
 }
 
 // watch has the database watched until leave is called.
@@ -113,6 +97,9 @@ func (s *Store) closeFeed() {
 	if f.stop != nil {
 		f.stop()
 	}
+	if f.stopPruning != nil {
+		f.stopPruning()
+	}
 	f.mu.Unlock()
 	f.watchers.Wait()
 }
@@ -134,7 +121,6 @@ func (s *Store) poll(ctx context.Context) {
 			last = seq
 			s.feed.ring()
 		}
-		s.prune(ctx)
 	}
 }
 

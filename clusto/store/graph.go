@@ -85,8 +85,12 @@ func (r *row) value() clusto.Value {
 	case clusto.Int:
 		v.Int = r.num.Int64
 	case clusto.Datetime:
-		v.Str, _, _ = strings.Cut(r.time.String, ".")
-		v.Str = strings.Replace(v.Str, "T", " ", 1)
+		v.Str = strings.Replace(r.time.String, "T", " ", 1)
+		if whole, micros, ok := strings.Cut(v.Str, "."); ok {
+			if v.Str = whole; strings.Trim(micros, "0") != "" {
+				v.Str = storedTime(whole + "." + micros)
+			}
+		}
 	case clusto.Relation:
 	default:
 		v.Str = r.text.String

@@ -36,7 +36,7 @@ func (c *change) portOf(ctx context.Context, name, kind, num string) (p port, er
 		return p, err
 	}
 	p.kind = kind
-	if kind == "" || !keyPattern.MatchString(p.key()) || len(p.key()) > 256 {
+	if kind == "" || !keyPattern.MatchString(p.key()) || clusto.LongKey(p.key()) {
 		return p, fmt.Errorf("port of %s: type %q is none like nic-eth: %w", pathOf(p.of), kind, clusto.ErrInvalid)
 	}
 	n, text := clusto.PortNumber(p.of.Driver, kind, num)

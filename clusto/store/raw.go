@@ -51,7 +51,7 @@ func validRaw(op *clusto.Op) error {
 		texts = append(texts, *op.Subkey)
 	}
 	for _, t := range texts {
-		if t == "" || len(t) > 256 || strings.ContainsRune(t, 0) {
+		if t == "" || clusto.LongKey(t) || strings.ContainsRune(t, 0) {
 			return fmt.Errorf("raw attribute of %q: key or subkey %.40q has no characters, more than 256, or a NUL: %w", op.Name, t, clusto.ErrInvalid)
 		}
 	}
