@@ -9,6 +9,7 @@ import (
 	"net/netip"
 
 	"github.com/clusto/clusto-engine/clusto"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Apply is Change for those who need no results.
@@ -29,6 +30,19 @@ func (s *Store) Change(ctx context.Context, ops []clusto.Op) ([]clusto.Result, e
 	if err := s.present("change"); err != nil {
 		return nil, err
 	}
+	for {
+		results, err := s.change(ctx, ops)
+		if err == nil {
+			s.feed.ring()
+		}
+		if !isInTheWay(err) {
+			return results, err
+		}
+	}
+}
+
+// change is Change, which calls it again where isInTheWay.
+func (s *Store) change(ctx context.Context, ops []clusto.Op) ([]clusto.Result, error) {
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, s.failed("change", err)
@@ -61,8 +75,14 @@ func (s *Store) Change(ctx context.Context, ops []clusto.Op) ([]clusto.Result, e
 	if err := tx.Commit(); err != nil {
 		return nil, s.failed("change", err)
 	}
-	s.feed.ring()
 	return c.results, nil
+}
+
+// isInTheWay tells that somebody who holds a row may be waiting for what this
+// change held: it has to be let go, and tried again.
+func isInTheWay(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "55P03" // lock_not_available
 }
 
 func isRefusal(err error) bool {

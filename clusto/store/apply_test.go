@@ -223,7 +223,7 @@ func TestValuesOfEveryType(t *testing.T) {
 		long := strings.Repeat("long ", 400)
 		for at, v := range map[string]clusto.Value{
 			"words": str("Köln \u2603 ' \" ? $1 %"), "empty": str(""), "long": str(long),
-			"big": num(1 << 40), "small": num(-1 << 40), "spare": rel("/pool/pxeboot-servers"),
+			"big": num(large(s)), "small": num(-large(s)), "spare": rel("/pool/pxeboot-servers"),
 			"bought": {Type: clusto.Datetime, Str: "2010-01-02 03:04:05"}, "disks": {Type: clusto.JSON, Str: `{"a":[1,"?"]}`},
 		} {
 			apply(t, s, attrAt("ex0000", at+"/x/7", v))

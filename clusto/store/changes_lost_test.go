@@ -41,7 +41,7 @@ func TestChangesOfOthersArePruned(t *testing.T) {
 	waitForRows(1)
 	s.feed.watchers.Go(func() { s.keepPruned(t.Context(), time.Millisecond, 2) })
 	for range 2 {
-		runSQLite(t, file, `INSERT INTO clusto_changes (entity_id) VALUES (0), (0), (0), (0)`)
+		runSQLite(t, file+"?_pragma=busy_timeout(20000)", `INSERT INTO clusto_changes (entity_id) VALUES (0), (0), (0), (0)`)
 		waitForRows(2)
 	}
 }

@@ -20,7 +20,10 @@ const (
 // has seen all below it. The store takes the same lock, and no other, as the
 // first thing in its own transactions. It must not lock tables: a statement
 // holds its table while it waits for the advisory lock. The lock is taken for
-// counters too, lest someone who holds a row of those waits for it.
+// counters too, lest someone who holds a row of those waits for it. Who has
+// locked a row with SELECT FOR UPDATE, of which no trigger tells, waits for it all
+// the same when he writes: so the store waits for a row less than
+// deadlock_timeout, and then lets go of everything and begins again.
 //
 // The functions run with the rights of who made them: other writers need none
 // on the feed's tables.
@@ -42,7 +45,7 @@ var postgresFeed = &feedDDL{
 			JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = 'entities'::regclass) || ', pg_temp', true)`,
 		postgresLock,
 	},
-	lock:   fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d)`, feedLock),
+	lock:   fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d), set_config('lock_timeout', '100ms', true)`, feedLock),
 	listen: `LISTEN clusto_changes`,
 	poll:   time.Second, // for where what it tells is lost, as behind some poolers
 }

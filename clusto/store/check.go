@@ -155,7 +155,7 @@ func (w *wanted) holdersSQL(d *dialect) (text string, args []any) {
 	case v.Type == clusto.Relation:
 		return text + one + ` WHERE a.relation_id = ? AND a."key" = ? AND a.deleted_at_version IS NULL`, []any{w.rel, w.op.Key}
 	case v.Type == clusto.Int:
-		return text + one + key + ` AND a.int_value = ? AND a.deleted_at_version IS NULL`, []any{w.op.Key, v.Int}
+		return text + one + key + ` AND a.int_value = ` + wide + ` AND a.deleted_at_version IS NULL`, []any{w.op.Key, v.Int}
 	case v.Type == clusto.String || v.Type == clusto.JSON:
 		forms := []any{v.Str}
 		if mac, err := clusto.ParseMAC(v.Str); err == nil && isMAC(subkeyOf(w.op)) {

@@ -100,6 +100,10 @@ func (d *dialect) maybe(table, alias, cond string) string {
 	return " LEFT JOIN " + table + " " + alias + " ON " + cond
 }
 
+// wide is the parameter of an integer that the column may be too narrow for:
+// the driver would not send what nothing can be equal to.
+const wide = `CAST(? AS BIGINT)`
+
 // values gives a table of n parameters, one to a row, in column1. The database
 // cannot know what they are, and so plans but once.
 func values(n int, kind string) string {

@@ -114,7 +114,7 @@ func matchWhere(m clusto.AttrMatch) (cond string, args []any) {
 	if v := m.Value; v != nil {
 		switch {
 		case v.Int != nil:
-			cond, args = ` AND a.int_value = ?`, append(args, *v.Int)
+			cond, args = ` AND a.int_value = `+wide, append(args, *v.Int)
 		case len(v.Texts) > 0:
 			cond, args = ` AND a.string_value IN (`+params(len(v.Texts))+`)`, appendTexts(args, v.Texts)
 		default:
@@ -135,7 +135,7 @@ func matchWhere(m clusto.AttrMatch) (cond string, args []any) {
 	switch n := m.Number; {
 	case n == nil:
 	case n.Equal != nil:
-		cond, args = cond+` AND a.number = ?`, append(args, *n.Equal)
+		cond, args = cond+` AND a.number = `+wide, append(args, *n.Equal)
 	case n.Null:
 		cond += ` AND a.number IS NULL`
 	default:

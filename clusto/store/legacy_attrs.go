@@ -117,24 +117,35 @@ func (w *walk) read(ctx context.Context, at *step) (*seen, error) {
 // ownAttrsSQL finds the attributes of an entity that meet a condition too, with
 // what they point to.
 func (d *dialect) ownAttrsSQL(cond string) string {
+	return d.ownRowsSQL(cond) + ` ORDER BY 1`
+}
+
+// visibleAttrsSQL finds those that are not hidden, given the entity twice. What a
+// pool contains, which may be a hundred thousand, lies between and is not read.
+func (d *dialect) visibleAttrsSQL() string {
+	const visible = ` AND substr(a."key", 1, 1) <> '_'`
+	return d.ownRowsSQL(visible+` AND a."key" < '_contains'`) + ` UNION ALL ` + d.ownRowsSQL(visible+` AND a."key" > '_contains'`) + ` ORDER BY 1`
+}
+
+func (d *dialect) ownRowsSQL(cond string) string {
 	return `SELECT ` + rowColumns + `, COALESCE(r.name, ''), COALESCE(r.type, '') FROM entity_attrs a` +
 		d.maybe("entities", "r", `r.entity_id = a.relation_id`) + `
-		WHERE a.entity_id = ? AND a.deleted_at_version IS NULL` + cond + ` ORDER BY a.attr_id`
+		WHERE a.entity_id = ? AND a.deleted_at_version IS NULL` + cond
 }
 
 // attrsOf reads one entity's own attributes.
 func (s *Store) attrsOf(ctx context.Context, q querier, at *step, want clusto.AttrQuery) ([]clusto.Attr, error) {
-	cond, args := "", []any{at.id}
+	text, args := s.dialect.ownAttrsSQL(""), []any{at.id}
 	if want.Key != "" {
-		cond, args = ` AND a."key" = ?`, append(args, want.Key)
+		text, args = s.dialect.ownAttrsSQL(` AND a."key" = ?`), append(args, want.Key)
 	} else if !want.Hidden {
-		cond = ` AND substr(a."key", 1, 1) <> '_'`
+		text, args = s.dialect.visibleAttrsSQL(), append(args, at.id)
 	}
 	var r row
 	var to clusto.Entity
 	var attrs []clusto.Attr
 	into := append(r.fields(), &to.Name, &to.Type)
-	err := each(ctx, q, s.dialect.q(s.dialect.ownAttrsSQL(cond)), into, func() {
+	err := each(ctx, q, s.dialect.q(text), into, func() {
 		a := r.attrTo(to)
 		a.Origin = at.path
 		attrs = append(attrs, a)

@@ -76,6 +76,7 @@ func indexedToo(d *dialect) (all []question) {
 		{"entity", entitySQL, []any{"s0001"}},
 		{"members", d.membersSQL(), []any{7}},
 		{"attributes", d.ownAttrsSQL(""), []any{7}},
+		{"visible attributes", d.visibleAttrsSQL(), []any{7, 7}},
 		{"attributes by name", d.attrsNamedSQL(len(names), `a."key" = ?`), append(names, "ip")},
 	}...)
 }

@@ -25,7 +25,20 @@ func eachDatabase(t *testing.T, test func(t *testing.T, open func() *Store)) {
 var kinds = map[string]func(t testing.TB) string{
 	"sqlite":     func(t testing.TB) string { return filepath.Join(t.TempDir(), "clusto.db") },
 	"memory":     func(testing.TB) string { return ":memory:" },
-	"postgresql": pgtest.New,
+	"postgresql": originalPostgres,
+}
+
+// originalPostgres makes a database with the columns that the original gives its
+// own: int_value has 32 bits there.
+func originalPostgres(t testing.TB) string {
+	t.Helper()
+	dsn := pgtest.New(t)
+	d := *postgres
+	d.bigint = "INTEGER"
+	pgtest.Exec(t, dsn, append(d.create(),
+		`INSERT INTO entities (name, type, driver, version) VALUES ('clustometa', 'clustometa', 'clustometa', 1)`,
+		`INSERT INTO entity_attrs (entity_id, "key", subkey, datatype, int_value, version) VALUES (1, 'schemaversion', 'property', 'int', 3, 1)`)...)
+	return dsn
 }
 
 // eachOriginal runs a test on a site that real clusto wrote: its own file, and
@@ -33,8 +46,7 @@ var kinds = map[string]func(t testing.TB) string{
 func eachOriginal(t *testing.T, dump string, test func(t *testing.T, s *Store)) {
 	t.Run("sqlite", func(t *testing.T) { test(t, original(t, dump)) })
 	t.Run("postgresql", func(t *testing.T) {
-		dsn := pgtest.New(t)
-		openTest(t, dsn).Close() // makes the tables
+		dsn := originalPostgres(t)
 		pgtest.Copy(t, originalFile(t, dump), dsn)
 		test(t, openTest(t, dsn))
 	})

@@ -18,13 +18,20 @@ func unfit(err error) string {
 	switch {
 	case errors.As(err, &long):
 		return long.Error()
+	case strings.Contains(fmt.Sprint(err), "value for int4"): // says the driver, which knows the columns
+		return tooLarge
 	case !errors.As(err, &pg):
 		return ""
+	case pg.Code == "22003": // numeric_value_out_of_range
+		return tooLarge
 	case strings.HasPrefix(pg.Code, "22"):
 		return "the database does not take a value: " + pg.Message
 	}
 	return ""
 }
+
+// tooLarge is said of a number beyond the original's columns of integers.
+const tooLarge = "a number is out of range: the database's columns hold -2147483648 to 2147483647"
 
 // isTooLong tells a value that is longer than a row of PostgreSQL's indexes may
 // be. The index on values is the original's, which has the same limit there.
