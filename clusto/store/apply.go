@@ -100,6 +100,7 @@ type change struct {
 	counters map[counterKey]*counter
 	used     map[counterKey]map[int64]bool // numbers, where they had to be read
 	pending  []*attr
+	writing  chan error // ends what the transaction is writing, nil if that is nothing
 
 	index   int // of the operation under way
 	results []clusto.Result
@@ -171,7 +172,10 @@ func (c *change) stmt(ctx context.Context, text string) (*sql.Stmt, error) {
 
 func (c *change) exec(ctx context.Context, text string, args ...any) error {
 	if c.s.dialect.keeps {
-		_, err := c.tx.ExecContext(ctx, c.s.dialect.q(text), args...)
+		tx, err := c.idle()
+		if err == nil {
+			_, err = tx.ExecContext(ctx, c.s.dialect.q(text), args...)
+		}
 		return err
 	}
 	st, err := c.stmt(ctx, text)
@@ -200,7 +204,11 @@ func (c *change) one(ctx context.Context, text string, into []any, args ...any) 
 // QueryContext makes a change a querier that prepares its statements.
 func (c *change) QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
 	if c.s.dialect.keeps {
-		return c.tx.QueryContext(ctx, c.s.dialect.q(text), args...)
+		tx, err := c.idle()
+		if err != nil {
+			return nil, err
+		}
+		return tx.QueryContext(ctx, c.s.dialect.q(text), args...)
 	}
 	st, err := c.stmt(ctx, text)
 	if err != nil {
@@ -245,5 +253,9 @@ func (c *change) finish(ctx context.Context) error {
 	if err := c.flush(ctx); err != nil {
 		return err
 	}
-	return c.saveCounters(ctx)
+	if err := c.saveCounters(ctx); err != nil {
+		return err
+	}
+	_, err := c.idle()
+	return err
 }

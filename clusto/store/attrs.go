@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -131,7 +130,7 @@ func sameValue(a, b *row) bool {
 	return v.Type == w.Type && v.Int == w.Int && v.Str == w.Str && a.rel == b.rel
 }
 
-// flush writes the pending attributes with one statement.
+// flush writes the pending attributes with one statement, or has begun to.
 func (c *change) flush(ctx context.Context) error {
 	live := slices.DeleteFunc(c.pending, func(a *attr) bool { return a.dropped })
 	c.pending = nil
@@ -145,19 +144,10 @@ func (c *change) flush(ctx context.Context) error {
 	for _, a := range live {
 		a.written = true
 	}
-	text, args := c.s.dialect.insertAttrs(live, v)
-	if len(live) == c.s.dialect.batch { // the common length is worth preparing
-		err = c.exec(ctx, text, args...)
-	} else {
-		_, err = c.tx.ExecContext(ctx, c.s.dialect.q(text), args...)
+	if err := c.write(ctx, live, v); err != nil {
+		return err
 	}
-	if err == nil {
-		return c.grew(ctx, len(live))
-	}
-	if isTooLong(err) {
-		return tooLong{slices.MaxFunc(live, func(a, b *attr) int { return cmp.Compare(len(a.text.String), len(b.text.String)) }), err}
-	}
-	return err
+	return c.grew(ctx, len(live))
 }
 
 // portMAC gives the MAC that an attribute claims for a port.

@@ -39,7 +39,11 @@ func (c *change) makeAhead(ctx context.Context, ops []clusto.Op) error {
 	ids := make(map[string]int64, len(want))
 	var id int64
 	var name string
-	err = each(ctx, c.tx, c.s.dialect.q(text), []any{&id, &name}, func() { ids[name] = id }, args...)
+	tx, err := c.idle()
+	if err != nil {
+		return err
+	}
+	err = each(ctx, tx, c.s.dialect.q(text), []any{&id, &name}, func() { ids[name] = id }, args...)
 	if err != nil {
 		return err
 	}

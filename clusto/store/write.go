@@ -1,7 +1,10 @@
 package store
 
 import (
+	"cmp"
+	"context"
 	"database/sql"
+	"slices"
 	"strings"
 
 	"github.com/clusto/clusto-engine/clusto"
@@ -35,6 +38,49 @@ func (d *dialect) insertAttrs(live []*attr, version int64) (text string, args []
 		args = append(args, a.entity, a.key, a.sub, a.number, string(a.datatype), a.num, a.text, a.time, a.rel, version)
 	}
 	return intoAttrs + `VALUES ` + rowsOf(len(live), attrColumns), args
+}
+
+// write writes attributes. A database of its own process is given a whole batch
+// and left alone with it, while the change reads on in its operations.
+func (c *change) write(ctx context.Context, live []*attr, version int64) error {
+	text, args := c.s.dialect.insertAttrs(live, version)
+	whole := len(live) == c.s.dialect.batch
+	if whole && !c.s.dialect.keeps { // the common length is worth preparing
+		return longest(live, c.exec(ctx, text, args...))
+	}
+	tx, err := c.idle()
+	if err != nil {
+		return err
+	}
+	write := func() error {
+		_, err := tx.ExecContext(ctx, c.s.dialect.q(text), args...)
+		return longest(live, err)
+	}
+	if !whole {
+		return write()
+	}
+	done := make(chan error, 1)
+	c.writing = done
+	go func() { done <- write() }()
+	return nil
+}
+
+// idle gives the transaction, once it is done with what it is writing.
+func (c *change) idle() (*sql.Tx, error) {
+	if c.writing == nil {
+		return c.tx, nil
+	}
+	err := <-c.writing
+	c.writing = nil
+	return c.tx, err
+}
+
+// longest names the attribute that is meant if one is too long.
+func longest(live []*attr, err error) error {
+	if !isTooLong(err) {
+		return err
+	}
+	return tooLong{slices.MaxFunc(live, func(a, b *attr) int { return cmp.Compare(len(a.text.String), len(b.text.String)) }), err}
 }
 
 // arrays gives the columns of attributes but for the version.
