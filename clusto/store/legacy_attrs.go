@@ -22,7 +22,10 @@ func (s *Store) Attrs(ctx context.Context, q clusto.AttrQuery) ([]clusto.Attr, e
 	}
 	w := &walk{s: s, q: q, seen: map[int64]*seen{}, out: []clusto.Attr{}}
 	level := []step{{id: id, path: e.Path()}}
-	for distance := 0; len(level) > 0 && distance <= maxDistance; distance++ {
+	for distance := 0; len(level) > 0; distance++ {
+		if err := ctx.Err(); err != nil {
+			return nil, s.failed("ask", err)
+		}
 		if level, err = w.level(ctx, level, distance); err != nil {
 			return nil, s.failed("ask", err)
 		}

@@ -9,10 +9,6 @@ import (
 	"github.com/clusto/clusto-engine/clusto"
 )
 
-// maxDistance bounds the walk up the containers, beside the guard against
-// cycles: real sites are less than ten deep.
-const maxDistance = 64
-
 // owner is one attribute that holds a MAC.
 type owner struct {
 	entity int64
@@ -156,7 +152,7 @@ func (g *graph) collect(n *node) []clusto.Attr {
 	attrs := []clusto.Attr{}
 	seen := map[int64]bool{n.id: true}
 	level := []*node{n}
-	for distance := 0; len(level) > 0 && distance <= maxDistance; distance++ {
+	for distance := 0; len(level) > 0; distance++ {
 		var next []*node
 		for _, at := range level {
 			for _, a := range g.dhcpOf(at) {
