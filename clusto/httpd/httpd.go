@@ -91,11 +91,12 @@ func (c Config) withDefaults() Config {
 // server answers requests.
 type server struct {
 	Config
-	boot     string // begins every request id
-	requests atomic.Uint64
-	pings    singleflight.Group
-	denials  tally // requests without a token that is good for them
-	overload tally // requests without a place
+	boot      string // begins every request id
+	requests  atomic.Uint64
+	pings     singleflight.Group
+	denials   tally // requests without a token that is good for them
+	overload  tally // requests without a place
+	unchanged tally // changes of a database that takes none
 }
 
 // New makes the handler. Give it to NewServer, or to a server with timeouts of
@@ -148,6 +149,8 @@ func status(err error) int {
 		return http.StatusConflict
 	case errors.Is(err, clusto.ErrInvalid):
 		return http.StatusBadRequest
+	case errors.Is(err, clusto.ErrReadOnly):
+		return http.StatusNotImplemented // to come again is no use
 	case errors.Is(err, clusto.ErrUnavailable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return http.StatusServiceUnavailable
 	}
@@ -175,8 +178,15 @@ func reason(r *http.Request, err error) string {
 }
 
 // logFailure logs errors that are the server's own fault: not that of a client
-// who has gone, or of one who stops the server.
+// who has gone, or of one who stops the server. That a database takes no changes
+// is said once a minute.
 func (s *server) logFailure(r *http.Request, status int, err error) {
+	if errors.Is(err, clusto.ErrReadOnly) {
+		if n, due := s.unchanged.add(); due {
+			s.Log.Warn("changes are refused, for the database is read-only; the next such line comes after a minute or more", "refused", n, "err", err)
+		}
+		return
+	}
 	if cause := context.Cause(r.Context()); status >= 500 && (cause == nil || errors.Is(cause, errTooLong)) {
 		s.Log.Error("request failed", "id", r.Context().Value(requestID{}), "method", r.Method, "path", r.URL.Path, "err", err)
 	}

@@ -160,11 +160,9 @@ func (s *server) legacyFail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(err, &large):
 		st, err = http.StatusRequestEntityTooLarge, fmt.Errorf("the form is larger than %d bytes", large.Limit)
 	}
-	switch st {
-	case http.StatusNotImplemented:
-	case http.StatusMethodNotAllowed:
+	if st == http.StatusMethodNotAllowed {
 		w.Header().Set("Allow", http.MethodPost)
-	default:
+	} else if refused == nil {
 		s.logFailure(r, st, err)
 	}
 	w.Header().Set("Content-Type", textType)

@@ -78,6 +78,7 @@ var documentedAnswers = []struct {
 	{"POST /v2/batch", "", "", `{"ops":[` + strings.Repeat(" ", 1<<10) + `]}`, 413},
 	{"POST /v2/batch", "", "tokens", `{"ops":[]}`, 401},
 	{"POST /v2/batch", "", "read", `{"ops":[]}`, 403},
+	{"POST /v2/batch", "", "readonly", `{"ops":[{"op":"entity","name":"x","driver":"pool"}]}`, 501},
 	{"POST /v2/batch", "", "closed", `{"ops":[]}`, 503},
 }
 

@@ -84,3 +84,29 @@ func TestPostgresOpenedByManyAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestChangeOfWhatTakesNone tells that from a database that is down: a standby
+// of PostgreSQL, which a database that begins read-only transactions stands for
+// here, and a role that may only read.
+func TestChangeOfWhatTakesNone(t *testing.T) {
+	dsn := pgtest.New(t)
+	apply(t, openTest(t, dsn), example()...)
+	name := strings.TrimPrefix(strings.SplitN(dsn, "?", 2)[0], "postgresql:///")
+	role := "reader_of_" + name
+	pgtest.Exec(t, dsn, `CREATE ROLE `+role+` LOGIN`, `GRANT SELECT ON ALL TABLES IN SCHEMA public TO `+role,
+		`ALTER DATABASE `+name+` SET default_transaction_read_only = on`)
+	standby, log := openLogged(t, dsn)
+	if strings.Count(log, "the database is read-only") != 1 {
+		t.Errorf("logged: %s", log)
+	}
+	pgtest.Exec(t, pgtest.URL("postgres", "clusto"), `ALTER DATABASE `+name+` RESET default_transaction_read_only`)
+	reader, _ := openLogged(t, pgtest.URL(name, role))
+	for what, s := range map[string]*Store{"a standby": standby, "who may only read": reader} {
+		if n := sameAlone(t, s); n == 0 {
+			t.Errorf("%s: no hosts", what)
+		}
+		if err := s.Apply(t.Context(), []clusto.Op{entity_("x", "pool")}); !errors.Is(err, clusto.ErrReadOnly) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -68,7 +69,7 @@ func Open(ctx context.Context, dsn string, log *slog.Logger) (*Store, error) {
 
 func (s *Store) connect(ctx context.Context, d dsn) (err error) {
 	if d.dialect == postgres {
-		err = s.connectPostgres(d)
+		err = s.connectPostgres(ctx, d)
 	} else {
 		err = s.connectSQLite(ctx, d)
 	}
@@ -109,7 +110,7 @@ func (s *Store) present(verb string) error {
 	return nil
 }
 
-func (s *Store) connectPostgres(d dsn) error {
+func (s *Store) connectPostgres(ctx context.Context, d dsn) error {
 	cfg, err := pgx.ParseConfig(d.url)
 	if err != nil {
 		return fmt.Errorf("open database %q: %w: %w", s.name, err, clusto.ErrInvalid)
@@ -128,6 +129,13 @@ func (s *Store) connectPostgres(d dsn) error {
 	s.read, s.write = db, db
 	s.chunked = true
 	s.openBulk(connect())
+	var takes string
+	if err := db.QueryRowContext(ctx, `SHOW transaction_read_only`).Scan(&takes); err != nil {
+		return s.failed("open", err)
+	}
+	if takes == "on" { // for now: a standby may become the primary
+		s.log.Warn("the database is read-only: changes will be refused", "database", s.name)
+	}
 	return nil
 }
 
@@ -266,6 +274,9 @@ func (s *Store) Ping(ctx context.Context) error {
 func (s *Store) failed(verb string, err error) error {
 	if why := unfit(err); why != "" {
 		return fmt.Errorf("%s database %q: %s: %w", verb, s.name, why, clusto.ErrInvalid)
+	}
+	if strings.HasSuffix(verb, "change") && isReadOnly(err) {
+		return fmt.Errorf("%s database %q: %w: %w", verb, s.name, err, clusto.ErrReadOnly)
 	}
 	return fmt.Errorf("%s database %q: %w: %w", verb, s.name, err, clusto.ErrUnavailable)
 }

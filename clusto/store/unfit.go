@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	driver "modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // unfit says why PostgreSQL does not take what it was given, "" if the fault
@@ -32,6 +34,18 @@ func unfit(err error) string {
 
 // tooLarge is said of a number beyond the original's columns of integers.
 const tooLarge = "a number is out of range: the database's columns hold -2147483648 to 2147483647"
+
+// isReadOnly tells a database that does not take a change: a standby of
+// PostgreSQL or a role without the right, a file of SQLite's that was made
+// read-only.
+func isReadOnly(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code == "25006" || pg.Code == "42501" // read_only_sql_transaction, insufficient_privilege
+	}
+	var lite *driver.Error
+	return errors.As(err, &lite) && lite.Code()&0xff == sqlite3.SQLITE_READONLY
+}
 
 // isTooLong tells a value that is longer than a row of PostgreSQL's indexes may
 // be. The index on values is the original's, which has the same limit there.
