@@ -79,22 +79,39 @@ func rate(b *testing.B, hosts int, original time.Duration) {
 // that was in use after a collection.
 func BenchmarkHosts(b *testing.B) {
 	eachSize(b, func(b *testing.B, s *store.Store, n int) {
-		var heap heapPeak
-		for b.Loop() {
-			got := 0
-			must(b, s.Hosts(b.Context(), func(h *clusto.Host) error {
-				if got++; got%(n/20+1) == 0 {
-					heap.look()
-				}
-				return nil
-			}))
-			if got != n {
-				b.Fatalf("%d hosts, want %d", got, n)
-			}
-		}
-		rate(b, n, 0)
-		heap.report(b)
+		readAll(b, n, n, func(each func() error) error {
+			return s.Hosts(b.Context(), func(*clusto.Host) error { return each() })
+		})
 	})
+}
+
+// BenchmarkObjects reads all entities with all that they hold, as an export does.
+func BenchmarkObjects(b *testing.B) {
+	eachSize(b, func(b *testing.B, s *store.Store, n int) {
+		readAll(b, n, 4+n+(n+39)/40+(n+199)/200, func(each func() error) error {
+			return s.Objects(b.Context(), func(*clusto.Object) error { return each() })
+		})
+	})
+}
+
+// readAll reads all of n hosts, in so many parts.
+func readAll(b *testing.B, n, parts int, read func(each func() error) error) {
+	b.Helper()
+	var heap heapPeak
+	for b.Loop() {
+		got := 0
+		must(b, read(func() error {
+			if got++; got%(n/20+1) == 0 {
+				heap.look()
+			}
+			return nil
+		}))
+		if got != parts {
+			b.Fatalf("%d, want %d", got, parts)
+		}
+	}
+	rate(b, n, 0)
+	heap.report(b)
 }
 
 // heapPeak is the most heap in use at the moments looked at.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -17,7 +18,7 @@ func (s *Store) Objects(ctx context.Context, fn func(*clusto.Object) error) erro
 		return s.failed("read", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // nothing was written
-	w := &objects{byID: map[int64]int{}, gone: map[int64]string{}, fn: fn}
+	w := &objects{words: map[string]string{}, gone: map[int64]string{}, counters: map[int64]map[string]int64{}, attrs: []clusto.Attr{}, fn: fn}
 	if err := w.load(ctx, tx); err != nil {
 		return s.failed("read", err)
 	}
@@ -42,18 +43,37 @@ func (s *Store) Objects(ctx context.Context, fn func(*clusto.Object) error) erro
 	return w.upTo(len(w.all))
 }
 
-// objects is a walk over all objects.
+// objects is a walk over all objects. It keeps little of each: there may be a
+// million, and an export takes as long as its reader.
 type objects struct {
-	all  []object
-	byID map[int64]int    // into all
-	gone map[int64]string // paths of deleted entities, which a relation may name still
-	next int              // into all: the object whose attributes come
-	fn   func(*clusto.Object) error
+	all      []head // by id
+	words    map[string]string
+	gone     map[int64]string // paths of deleted entities, which a relation may name still
+	counters map[int64]map[string]int64
+	next     int           // into all: the object whose attributes come
+	attrs    []clusto.Attr // its, so far
+	fn       func(*clusto.Object) error
 }
 
-type object struct {
-	clusto.Object
-	id int64
+// head is what is kept of an object.
+type head struct {
+	clusto.Entity
+	id      int64
+	parents []int32 // into all
+}
+
+// at finds a living entity.
+func (w *objects) at(id int64) (i int, ok bool) {
+	return slices.BinarySearchFunc(w.all, id, func(h head, id int64) int { return cmp.Compare(h.id, id) })
+}
+
+// word gives one text for all that are equal: there are few types and drivers.
+func (w *objects) word(s string) string {
+	if known, ok := w.words[s]; ok {
+		return known
+	}
+	w.words[s] = s
+	return s
 }
 
 // load reads who there is, what contains whom, and the counters.
@@ -67,16 +87,16 @@ func (w *objects) load(ctx context.Context, tx querier) error {
 				w.gone[id] = e.Path()
 				return
 			}
-			w.byID[id] = len(w.all)
-			w.all = append(w.all, object{clusto.Object{Entity: e, Attrs: []clusto.Attr{}, Parents: []clusto.Entity{}}, id})
+			e.Type, e.Driver = w.word(e.Type), w.word(e.Driver)
+			w.all = append(w.all, head{Entity: e, id: id})
 		})
 	if err != nil {
 		return err
 	}
 	err = each(ctx, tx, scanContains+` ORDER BY entity_id`, []any{&parent, &id}, func() {
-		p, known := w.byID[parent]
-		if i, ok := w.byID[id]; ok && known && !slices.Contains(w.all[i].Parents, w.all[p].Entity) {
-			w.all[i].Parents = append(w.all[i].Parents, w.all[p].Entity)
+		p, known := w.at(parent)
+		if i, ok := w.at(id); ok && known && !slices.Contains(w.all[i].parents, int32(p)) {
+			w.all[i].parents = append(w.all[i].parents, int32(p))
 		}
 	})
 	if err != nil {
@@ -87,20 +107,16 @@ func (w *objects) load(ctx context.Context, tx querier) error {
 	return each(ctx, tx, `SELECT entity_id, attr_key, value FROM counters
 		WHERE attr_key IS NOT NULL AND value IS NOT NULL ORDER BY counter_id DESC`, // the first one counts
 		[]any{&id, &key, &value}, func() {
-			i, ok := w.byID[id]
-			if !ok {
-				return
+			if w.counters[id] == nil {
+				w.counters[id] = map[string]int64{}
 			}
-			if w.all[i].Counters == nil {
-				w.all[i].Counters = map[string]int64{}
-			}
-			w.all[i].Counters[key] = value
+			w.counters[id][key] = value
 		})
 }
 
 // add takes the next attribute, in the order of the entities.
 func (w *objects) add(r *row) error {
-	i, ok := w.byID[r.entity]
+	i, ok := w.at(r.entity)
 	if !ok {
 		return nil // of an entity that was deleted past the rules
 	}
@@ -109,24 +125,28 @@ func (w *objects) add(r *row) error {
 	}
 	a := r.attr()
 	if a.Value.Type == clusto.Relation {
-		if to, ok := w.byID[r.rel.Int64]; ok {
+		if to, ok := w.at(r.rel.Int64); ok {
 			a.Value.Str = w.all[to].Path()
 		} else {
 			a.Value.Str = w.gone[r.rel.Int64]
 		}
 	}
-	w.all[i].Attrs = append(w.all[i].Attrs, a)
+	w.attrs = append(w.attrs, a)
 	return nil
 }
 
 // upTo hands on the objects before i.
 func (w *objects) upTo(i int) error {
 	for ; w.next < i; w.next++ {
-		o := &w.all[w.next]
-		if err := w.fn(&o.Object); err != nil {
+		h := &w.all[w.next]
+		o := clusto.Object{Entity: h.Entity, Attrs: w.attrs, Parents: []clusto.Entity{}, Counters: w.counters[h.id]}
+		w.attrs = []clusto.Attr{}
+		for _, p := range h.parents {
+			o.Parents = append(o.Parents, w.all[p].Entity)
+		}
+		if err := w.fn(&o); err != nil {
 			return err
 		}
-		*o = object{Object: clusto.Object{Entity: o.Entity}} // its attributes are in nobody's way
 	}
 	return nil
 }
