@@ -64,6 +64,7 @@ func (w *worker) decide(ctx context.Context, ev Event, try *attempt) (Outcome, s
 		}
 	}
 	if n := w.macsOn(ev); n > w.d.cfg.MaxMACs {
+		w.markUplink(ev)
 		return Uplink, fmt.Sprintf("port %d shows %d MACs; connect the switch behind it in clusto, or raise max_macs_per_port", port, n), nil
 	}
 	if !try.fresh && (w.outdated() || time.Since(f.begun) > factsEvery) { // it may have been switched off

@@ -31,3 +31,29 @@ func TestEventsThatWaitedAreNoUplink(t *testing.T) {
 	l.send(events...)
 	l.want(map[string]uint64{"created": 1, "attached": 3, "uplink": 8})
 }
+
+// TestUplinkStaysOne: a port that had shown five MACs at once got a server when
+// another one appeared there after the hold-down.
+func TestUplinkStaysOne(t *testing.T) {
+	s := openStore(t, originalFile(t))
+	l := newLab(t, s, func(c *Config) { c.HoldDown = 2 * time.Second })
+	before := time.Now().Add(-2 * time.Hour)
+	at := func(i int, kind Kind, d time.Duration) Event {
+		ev := learnt(fmt.Sprintf("00:1e:c9:00:0f:%02x", i), 25)
+		ev.At, ev.Kind = before.Add(d), kind
+		return ev
+	}
+	var events []Event
+	for i := range 5 {
+		events = append(events, at(i, Learnt, 0))
+	}
+	events = append(events, at(5, Learnt, 5500*time.Millisecond))
+	l.send(events...)
+	l.want(map[string]uint64{"uplink": 6})
+	events = nil
+	for i := range 6 { // the switch behind it is gone
+		events = append(events, at(i, Removed, time.Minute))
+	}
+	l.send(append(events, at(6, Learnt, 2*time.Minute))...)
+	l.want(map[string]uint64{"uplink": 6, "gone": 6, "created": 1})
+}

@@ -31,7 +31,14 @@ type worker struct {
 func (w *worker) idle() bool { return len(w.queue) == 0 }
 
 // portMACs are the MACs that a port showed of late.
-type portMACs struct{ seen map[clusto.MAC]time.Time }
+type portMACs struct {
+	seen   map[clusto.MAC]time.Time
+	uplink time.Time // when it last showed too many at once
+}
+
+// uplinkFor is how long a port that showed too many MACs remains an uplink,
+// unless the switch reports them as removed.
+const uplinkFor = time.Hour
 
 const (
 	readAhead   = 2048
@@ -85,34 +92,42 @@ func (w *worker) fill(ctx context.Context) bool {
 
 // note remembers which MACs a port showed, of an event that has ended.
 func (w *worker) note(ev *Event) {
+	p := w.ports[ev.Port]
+	if ev.Kind == Removed && p != nil {
+		delete(p.seen, ev.MAC)
+	}
 	if ev.Kind != Learnt {
 		return
 	}
-	p := w.ports[ev.Port]
 	if p == nil {
 		p = &portMACs{seen: map[clusto.MAC]time.Time{}}
 		w.ports[ev.Port] = p
 	}
 	if len(p.seen) >= macsPerPort {
-		p.forget(ev.At.Add(-max(w.d.cfg.HoldDown, 0)))
+		p.forget(ev.At, max(w.d.cfg.HoldDown, 0))
 	}
 	if _, ok := p.seen[ev.MAC]; ok || len(p.seen) < macsPerPort {
 		p.seen[ev.MAC] = ev.At
 	}
 }
 
-// forget drops what was shown before t.
-func (p *portMACs) forget(t time.Time) {
+// forget drops what was shown longer than a hold-down before now; of an uplink,
+// longer than it remains one.
+func (p *portMACs) forget(now time.Time, hold time.Duration) {
+	if now.Sub(p.uplink) < uplinkFor {
+		hold = max(hold, uplinkFor)
+	}
+	t := now.Add(-hold)
 	maps.DeleteFunc(p.seen, func(_ clusto.MAC, at time.Time) bool { return at.Before(t) })
 }
 
 // macsOn counts the MACs that a port showed around an event: those that came a
-// hold-down before it or after it at most. The event may have waited for hours.
+// hold-down before it or after it at most, or longer ago on an uplink. The event may have waited for hours.
 func (w *worker) macsOn(ev Event) int {
 	hold := max(w.d.cfg.HoldDown, 0)
 	macs := map[clusto.MAC]bool{ev.MAC: true}
 	if p := w.ports[ev.Port]; p != nil {
-		p.forget(ev.At.Add(-hold))
+		p.forget(ev.At, hold)
 		for mac := range p.seen {
 			macs[mac] = true
 		}
@@ -123,6 +138,16 @@ func (w *worker) macsOn(ev Event) int {
 		}
 	}
 	return len(macs)
+}
+
+// markUplink remembers that a port showed too many MACs when an event came.
+func (w *worker) markUplink(ev Event) {
+	p := w.ports[ev.Port]
+	if p == nil {
+		p = &portMACs{seen: map[clusto.MAC]time.Time{}}
+		w.ports[ev.Port] = p
+	}
+	p.uplink = ev.At
 }
 
 // wait passes the time after a failed call: longer each time, and not the same
