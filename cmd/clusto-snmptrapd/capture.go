@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
@@ -32,7 +33,7 @@ func readCapture(f *os.File) (daemon.Frames, error) {
 	if t := c.LinkType(); t != layers.LinkTypeEthernet {
 		return nil, fmt.Errorf("its frames are not Ethernet's but %v's; capture on one interface: tcpdump -i eth0, not -i any", t)
 	}
-	return func() ([]byte, bool, error) { return next(c) }, nil
+	return func() ([]byte, time.Time, bool, error) { return next(c) }, nil
 }
 
 // sectionHeader is how pcapng begins, in either byte order (section 4.1 of its
@@ -54,13 +55,13 @@ func openCapture(in *bufio.Reader) (c capture, err error) {
 }
 
 // next gives a capture's next frame.
-func next(c capture) (data []byte, cut bool, err error) {
+func next(c capture) (data []byte, at time.Time, cut bool, err error) {
 	defer recovered(&err)
 	data, info, err := c.ReadPacketData()
 	if err != io.EOF || len(data) > 0 { // behind a packet's header is no place to end
 		err = cutOff(err)
 	}
-	return data, info.CaptureLength < info.Length, err
+	return data, info.Timestamp, info.CaptureLength < info.Length, err
 }
 
 // cutOff names an end where none should be.

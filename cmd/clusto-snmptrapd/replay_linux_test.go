@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/gopacket/layers"
 	"github.com/google/gopacket/pcapgo"
@@ -50,10 +51,11 @@ func newReplayLab(t testing.TB) *lab {
 }
 
 // replay runs the daemon over a capture, to its end. out has single spaces.
-func (l *lab) replay(file string) (out, errs string, code int) {
+func (l *lab) replay(file string, args ...string) (out, errs string, code int) {
 	l.Helper()
 	var stdout, stderr bytes.Buffer
-	cmd := labtest.Program("--replay", file, "--api-url", "http://"+apiAddr, "--journal", l.journalFile(), "--hold-down", "0s", "--log-level", "error")
+	args = append([]string{"--replay", file, "--api-url", "http://" + apiAddr, "--journal", l.journalFile(), "--hold-down", "0s", "--log-level", "error"}, args...)
+	cmd := labtest.Program(args...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	_ = cmd.Run() // the code tells
 	for line := range strings.Lines(stdout.String()) {
@@ -88,6 +90,40 @@ func TestReplay(t *testing.T) {
 	l.eachOnce(9)
 	if dead := l.letters(); len(dead) != 3*8 {
 		t.Errorf("%d dead letters", len(dead))
+	}
+}
+
+// TestReplayKeepsDistances: three MACs on a port, a minute from each other, are no
+// uplink; they were stamped with the time of the replay.
+func TestReplayKeepsDistances(t *testing.T) {
+	for name, c := range map[string]struct {
+		apart time.Duration
+		want  string
+	}{
+		"a minute":      {time.Minute, "frames journaled 3\nevents created 1\nevents attached 2\n"},
+		"a millisecond": {time.Millisecond, "frames journaled 3\nevents uplink 3\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newReplayLab(t)
+			r, err := pcapgo.NewReader(bytes.NewReader(contents(t, recording)))
+			must(t, err)
+			data, info, err := r.ReadPacketData()
+			must(t, err)
+			var b bytes.Buffer
+			w := pcapgo.NewWriter(&b)
+			must(t, w.WriteFileHeader(65535, layers.LinkTypeEthernet))
+			at := bytes.Index(data, recordedServers[0].mac[:])
+			for i := range 3 {
+				data[at+5] = byte(0x91 + i)
+				info.Timestamp = time.Unix(1_700_000_000, 0).Add(time.Duration(i) * c.apart)
+				data[40], data[41] = 0, 0 // no checksum (RFC 768)
+				must(t, w.WritePacket(info, data))
+			}
+			out, errs, code := l.replay(write(t, b.Bytes()), "--hold-down", "2s")
+			if out != c.want || errs != "" || code != 0 {
+				t.Errorf("code %d, %s\n%s\nwant\n%s", code, errs, out, c.want)
+			}
+		})
 	}
 }
 

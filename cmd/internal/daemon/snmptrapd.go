@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/clusto/clusto-engine/clusto"
@@ -43,12 +44,16 @@ type TrapServer struct {
 	links   links
 	sink    *afpacket.Sink
 	warned  once
+
+	at   atomic.Int64  // when the frame of a replay came, in nanoseconds since 1970
+	fed  sync.Once     // closes find
+	find chan struct{} // closed once events are to be looked at
 }
 
 // NewTrapServer opens journal and interfaces. Close has to be called in the end.
 // An error that wraps ErrConfig is one of the set-up.
 func NewTrapServer(ctx context.Context, cfg *SNMP, log *slog.Logger) (s *TrapServer, err error) {
-	s = &TrapServer{cfg: cfg, log: log, links: links{}, stats: engine.NewStats(len(cfg.Interface) + 2), warned: once{every: time.Minute}}
+	s = &TrapServer{cfg: cfg, log: log, links: links{}, find: make(chan struct{}), stats: engine.NewStats(len(cfg.Interface) + 2), warned: once{every: time.Minute}}
 	defer func() {
 		if err != nil {
 			s.Close()
@@ -81,8 +86,11 @@ func NewTrapServer(ctx context.Context, cfg *SNMP, log *slog.Logger) (s *TrapSer
 	})
 	s.traps = trap.NewServer(trap.Config{
 		Journal: waking{s.journal, s.finds.Wake}, Communities: cfg.Community, Sources: cfg.prefixes(),
-		Counter: s.stats.Counter(len(cfg.Interface)), Report: s.problem,
+		Counter: s.stats.Counter(len(cfg.Interface)), Report: s.problem, Now: s.now,
 	})
+	if cfg.Replay == "" {
+		s.fed.Do(func() { close(s.find) })
+	}
 	return s, s.open()
 }
 
@@ -192,7 +200,13 @@ func (s *TrapServer) Run(ctx context.Context) error {
 	keep, stopKeeping := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopKeeping()
 	rest.Go(func() { s.traps.Run(keep, s.links) })
-	rest.Go(func() { s.finds.Run(ctx) })
+	rest.Go(func() {
+		select {
+		case <-s.find:
+			s.finds.Run(ctx)
+		case <-ctx.Done():
+		}
+	})
 	rest.Go(func() { s.revived(ctx) })
 	<-ctx.Done()
 	for _, g := range s.links {

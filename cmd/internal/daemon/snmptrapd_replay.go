@@ -16,9 +16,9 @@ import (
 )
 
 // Frames gives the next frame of a capture, from its Ethernet header on; cut
-// tells that the capture holds its beginning only. Behind the last one err is
+// tells that the capture holds its beginning only, and at is when it came. Behind the last one err is
 // io.EOF; any other error is of the capture, and no frame comes behind it.
-type Frames func() (frame []byte, cut bool, err error)
+type Frames func() (frame []byte, at time.Time, cut bool, err error)
 
 // ReadCapture begins to read a capture; the error says what is wrong with the
 // file.
@@ -55,6 +55,8 @@ func (s *TrapServer) replay(ctx context.Context, r *replay) error {
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
 	err := s.feed(ctx, r)
+	s.written(ctx)
+	s.fed.Do(func() { close(s.find) })
 	s.workedOff(ctx)
 	stop()
 	return errors.Join(err, <-ended)
@@ -66,7 +68,7 @@ func (s *TrapServer) feed(ctx context.Context, r *replay) error {
 	link := &engine.Link{Name: "replay", Up: true}
 	var dst []byte
 	for n := 1; ; n++ {
-		data, cut, err := r.next()
+		data, at, cut, err := r.next()
 		if errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
@@ -77,10 +79,14 @@ func (s *TrapServer) feed(ctx context.Context, r *replay) error {
 		if u.Parse(data, true) == nil {
 			link = &engine.Link{Name: "replay", Up: true, Local: map[netip.Addr]struct{}{netip.AddrFrom4(u.Dst): {}}}
 		}
+		s.at.Store(at.UnixNano())
 		p := engine.Packet{Data: data, Link: link, Truncated: cut}
 		v := engine.JournalFull
 		for v == engine.JournalFull && ctx.Err() == nil {
 			if dst, v = h.Handle(dst[:0], &p); v == engine.JournalFull {
+				if s.journal.Full() {
+					s.fed.Do(func() { close(s.find) }) // it makes room
+				}
 				sleepFor(ctx, 10*time.Millisecond) // a file waits where a switch does not
 			}
 		}
@@ -98,12 +104,33 @@ func sleepFor(ctx context.Context, d time.Duration) {
 	}
 }
 
+// now is the time that events are stamped with: in a replay, the capture's.
+func (s *TrapServer) now() time.Time {
+	if at := s.at.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Now()
+}
+
+// onDisk reports whether the journal has told the outcome of all frames.
+func (s *TrapServer) onDisk() bool {
+	t := s.stats.Totals()
+	kept := t.Verdicts[engine.Journaled] + t.Verdicts[engine.Acknowledged] + t.Verdicts[engine.JournalFull] + t.Verdicts[engine.JournalFailed]
+	return kept >= t.Verdicts[engine.Queued]
+}
+
+// written waits until no frame waits for the disk. Only then are events looked at:
+// their hold-down was over long ago, and what came within it has to be there.
+func (s *TrapServer) written(ctx context.Context) {
+	for !s.onDisk() && ctx.Err() == nil {
+		sleepFor(ctx, time.Millisecond)
+	}
+}
+
 // workedOff waits until no event waits any more, and tells what became of them.
 func (s *TrapServer) workedOff(ctx context.Context) {
 	for {
-		t := s.stats.Totals()
-		kept := t.Verdicts[engine.Journaled] + t.Verdicts[engine.Acknowledged] + t.Verdicts[engine.JournalFull] + t.Verdicts[engine.JournalFailed]
-		if kept >= t.Verdicts[engine.Queued] && s.journal.Stats().Waiting == 0 {
+		if s.onDisk() && s.journal.Stats().Waiting == 0 {
 			break
 		}
 		if sleepFor(ctx, 20*time.Millisecond); ctx.Err() != nil {
