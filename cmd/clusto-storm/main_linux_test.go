@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusto/clusto-engine/engine"
+	"github.com/clusto/clusto-engine/engine/afpacket"
 	"github.com/clusto/clusto-engine/engine/labtest"
 	"github.com/clusto/clusto-engine/engine/netlab"
 )
@@ -189,16 +191,27 @@ func TestMirror(t *testing.T) {
 	d.Stop()
 }
 
-// TestTag: frames have the tag that they are to have, and replies without it count
-// for nothing.
+// TestTag: frames have the tag that they are to have, and come back with it.
 func TestTag(t *testing.T) {
 	peer := cable(t)
 	log := new(labtest.Log)
 	labtest.Start(t, "mirror", log, "mirror", "--interface", "srv0")
 	labtest.Until(t, patience, "the mirror", func() bool { return log.Lines("ready") == 1 }, nil)
-	r, _ := stormed(t, peer, "discover", "--mirrored", "-i", "cli0", "--macs", fleet, "-n", "10", "--vlan", "42", "--timeout", "100ms")
-	if r.Sent != 10 || r.Done+r.Lost != 10 {
-		t.Errorf("%+v", r)
+	seen, err := afpacket.Open(afpacket.Config{Interface: "srv0", Ports: []uint16{67}, OtherHosts: true})
+	labtest.Must(t, err)
+	defer seen.Close()
+	r, code := stormed(t, peer, "discover", "--mirrored", "-i", "cli0", "--macs", fleet, "-n", "10", "-w", "1", "--vlan", "42")
+	if code != 0 || r.Done != 10 || r.Stray != 0 {
+		t.Errorf("code %d, %+v", code, r)
+	}
+	var b engine.Batch
+	for n := 0; n < 10; n += len(b.Packets) {
+		labtest.Must(t, seen.Conn(0).Recv(&b))
+		for _, p := range b.Packets {
+			if p.TPID != 0x8100 || p.TCI != 42 {
+				t.Errorf("a frame with tag %#x %d", p.TPID, p.TCI)
+			}
+		}
 	}
 }
 

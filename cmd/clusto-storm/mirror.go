@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"os"
 
@@ -39,8 +40,11 @@ func (m *mirror) run(ctx context.Context) error {
 type glass struct{}
 
 func (glass) Handle(dst []byte, p *engine.Packet) ([]byte, engine.Verdict) {
-	dst = append(dst, p.Data...)
-	copy(dst, p.Data[6:12])
-	copy(dst[6:], p.Link.MAC[:])
-	return dst, engine.Reply
+	dst = append(dst, p.Data[6:12]...) // the filter takes no frame without addresses
+	dst = append(dst, p.Link.MAC[:]...)
+	if p.TPID != 0 { // the kernel took the tag out
+		dst = binary.BigEndian.AppendUint16(dst, p.TPID)
+		dst = binary.BigEndian.AppendUint16(dst, p.TCI)
+	}
+	return append(dst, p.Data[12:]...), engine.Reply
 }
