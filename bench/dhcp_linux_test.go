@@ -24,7 +24,7 @@ func servers(b *testing.B, f func(b *testing.B, c *cable)) {
 		name  string
 		start func() (stop func())
 	}{
-		{"echo", func() func() { return startEcho(b) }},
+		{"echo", func() func() { return startEcho(b, dir) }},
 		{"clusto-dhcpd", func() func() {
 			_, stop := daemons(b, dir, db, "--cache-ttl", "1h", "--workers", "1")
 			return stop

@@ -21,19 +21,7 @@ import (
 	"github.com/clusto/clusto-engine/engine/storm"
 )
 
-// asEcho makes the test program the echo that everything is compared with.
-const asEcho = "CLUSTO_BENCH_ECHO"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asEcho) != "" {
-		if err := echo(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
-	netlab.Main(m.Run)
-}
+func TestMain(m *testing.M) { netlab.Main(m.Run) }
 
 const (
 	apiAddr     = "127.0.0.1:9996" // the namespace is the benchmark's own
@@ -63,8 +51,12 @@ func programs(b *testing.B) (dir string) {
 // run starts a program and ends it with the benchmark, or by stop before.
 func run(b *testing.B, cmd *exec.Cmd) (pid int, stop func()) {
 	b.Helper()
-	var log labtest.Log
-	cmd.Stderr = &log
+	return runLogged(b, cmd, new(labtest.Log))
+}
+
+func runLogged(b *testing.B, cmd *exec.Cmd, log *labtest.Log) (pid int, stop func()) {
+	b.Helper()
+	cmd.Stderr = log
 	must(b, here.Start(cmd))
 	stopped := false
 	stop = func() {
@@ -74,11 +66,21 @@ func run(b *testing.B, cmd *exec.Cmd) (pid int, stop func()) {
 		stopped = true
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		if err := cmd.Wait(); err != nil || b.Failed() {
-			b.Errorf("%s: %v\n%s", cmd.Path, err, &log)
+			b.Errorf("%s: %v\n%s", cmd.Path, err, log)
 		}
 	}
 	b.Cleanup(stop)
 	return cmd.Process.Pid, stop
+}
+
+// startEcho runs clusto-storm's mirror: the same sockets and batches as
+// clusto-dhcpd's, and no work.
+func startEcho(b *testing.B, dir string) (stop func()) {
+	b.Helper()
+	log := new(labtest.Log)
+	_, stop = runLogged(b, exec.Command(filepath.Join(dir, "clusto-storm"), "mirror", "--interface", "srv0"), log)
+	labtest.Until(b, patience, "the echo", func() bool { return log.Lines("ready") == 1 }, func() any { return log.Tail() })
+	return stop
 }
 
 // await waits for a program's /readyz.

@@ -166,7 +166,9 @@ func (l *lab) load(codes []int, name string, args ...string) (string, error) {
 		return "", fmt.Errorf("start %s: %w", name, err)
 	}
 	if filepath.Base(name) == "perfdhcp" {
-		if err := widen(cmd.Process.Pid); err != nil {
+		// By itself it has room for 166 answers, and what it loses would look like
+		// the server's loss.
+		if err := netlab.Widen(cmd.Process.Pid, 67, 16<<20); err != nil {
 			return "", err
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/clusto/clusto-engine/engine"
+	"github.com/clusto/clusto-engine/engine/netlab"
 )
 
 const bigIP = "10.64.255.1" // the server's, in the network of the crowd
@@ -41,7 +42,9 @@ func (l *lab) perfdhcp(args ...string) string {
 	l.hide()
 	must(l.t, l.peer.Start(cmd))
 	first(l.t, cmd.Process.Pid)
-	l.widen(cmd.Process.Pid)
+	// By itself it has the kernel's default, 166 frames, and loses answers while its
+	// other thread has the processor, for sending.
+	must(l.t, netlab.Widen(cmd.Process.Pid, 67, 16<<20))
 	l.show()
 	late := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
 	defer late.Stop()
@@ -85,40 +88,6 @@ func (l *lab) show() {
 	server, err := here.MAC("srv0")
 	must(l.t, err)
 	must(l.t, l.peer.AddNeighbour("cli0", netip.MustParseAddr(bigIP), server))
-}
-
-// widen gives a process' socket on port 67 a buffer for all the answers. By
-// itself perfdhcp has the kernel's default, 166 frames, and loses answers while its
-// other thread has the processor, for sending.
-func (l *lab) widen(pid int) {
-	l.t.Helper()
-	process, err := unix.PidfdOpen(pid, 0)
-	must(l.t, err)
-	defer unix.Close(process)
-	for end := time.Now().Add(patience); time.Now().Before(end); {
-		files, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid)) // gone, if it has ended
-		for _, f := range files {
-			if n, err := strconv.Atoi(f.Name()); err == nil && l.widenFile(process, n) {
-				return
-			}
-		}
-	}
-	l.t.Fatal("perfdhcp opened no socket on port 67")
-}
-
-func (l *lab) widenFile(process, n int) bool {
-	l.t.Helper()
-	fd, err := unix.PidfdGetfd(process, n, 0)
-	if err != nil {
-		return false // closed again
-	}
-	defer unix.Close(fd)
-	addr, err := unix.Getsockname(fd)
-	if in, ok := addr.(*unix.SockaddrInet4); err != nil || !ok || in.Port != 67 {
-		return false
-	}
-	must(l.t, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 16<<20))
-	return true
 }
 
 // needRoot skips a test that an ordinary user's namespace is not enough for.

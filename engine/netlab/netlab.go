@@ -102,3 +102,8 @@ func (n *Net) AddRoute(to netip.Prefix, via netip.Addr) error { return n.addRout
 func (n *Net) AddNeighbour(link string, ip netip.Addr, mac [6]byte) error {
 	return n.addNeighbour(link, ip, mac)
 }
+
+// Widen gives another program's UDP socket on port a receive buffer of so many
+// bytes, as soon as it opens one: what it has no room for itself would look like
+// another's loss. Only root may.
+func Widen(pid int, port uint16, bytes int) error { return widen(pid, port, bytes) }

@@ -29,3 +29,4 @@ func (n *Net) mac(string) ([6]byte, error)                          { return [6]
 func (n *Net) setMAC(string, [6]byte) error                         { return errLinux }
 func (n *Net) addRoute(netip.Prefix, netip.Addr) error              { return errLinux }
 func (n *Net) addNeighbour(_ string, _ netip.Addr, _ [6]byte) error { return errLinux }
+func widen(int, uint16, int) error                                  { return errLinux }
