@@ -286,5 +286,20 @@ func TestChangeUsesIndexes(t *testing.T) {
 				t.Errorf("%s: %q, want %s\n%s", name, steps, q.index, q.text)
 			}
 		}
+		for _, w := range []struct {
+			op    clusto.Op
+			value clusto.Value
+			index string
+		}{
+			{clusto.Op{Key: "port-nic-eth", Subkey: ptr(subMAC)}, str("00:11:22:33:44:55"), "idx_attrs_str_value"},
+			{clusto.Op{Key: "dhcp"}, num(1), "idx_attrs_int_value"},
+			{clusto.Op{Key: "dhcp"}, clusto.Value{Type: clusto.Relation}, "idx_attrs_relation_key"},
+		} {
+			text, args := (&wanted{op: &w.op, value: w.value, rel: 7}).holdersSQL(s.dialect)
+			steps := planWith(t, s, text, args...)
+			if !slices.ContainsFunc(steps, func(step string) bool { return strings.Contains(step, w.index) }) {
+				t.Errorf("%s: %q, want %s\n%s", name, steps, w.index, text)
+			}
+		}
 	}
 }
