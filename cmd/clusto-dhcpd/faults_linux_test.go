@@ -298,16 +298,15 @@ func TestRestartBetweenOfferAndAck(t *testing.T) {
 }
 
 // TestStorm: a thousand hosts at once, with nothing prefetched for some of them.
-func TestStorm(t *testing.T) { stormOfMisses(t, false) }
+func TestStorm(t *testing.T) { stormOfMisses(t, 1000, false) }
 
 // TestStormWithFeed: the same, where they have to be heard of first, though they
 // were unknown for an hour to come.
-func TestStormWithFeed(t *testing.T) { stormOfMisses(t, true) }
+func TestStormWithFeed(t *testing.T) { stormOfMisses(t, scaled(1000), true) }
 
-func stormOfMisses(t *testing.T, feed bool) {
+func stormOfMisses(t *testing.T, n int, feed bool) {
 	l := newLab(t)
 	l.api.follow(feed)
-	n := scaled(1000)  // under the race detector SQLite needs more than a client's four seconds for them
 	loads := uint64(0) // before the storm
 	var yaml strings.Builder
 	yaml.WriteString("networks: {big: {cidr: 10.20.0.0/16, gateway: 10.20.255.254}}\nservers:\n")
