@@ -264,26 +264,23 @@ func (d *Discovery) forget() {
 // warn logs a warning: the same one at most once a minute, and ten a second of
 // all. The next one tells how many were left out.
 func (d *Discovery) warn(key, text string, args ...any) {
-	more, ok := d.warned.first(key, time.Now())
-	if !ok {
-		return
-	}
-	if more > 0 {
-		args = append(args, "more", more)
-	}
-	d.cfg.Log.Warn(text, args...)
+	d.seldom(&d.warned, slog.LevelWarn, key, text, args)
 }
 
 // inform is warn for what nobody has to mend; it takes no warning's place.
 func (d *Discovery) inform(key, text string, args ...any) {
-	more, ok := d.informed.first(key, time.Now())
+	d.seldom(&d.informed, slog.LevelInfo, key, text, args)
+}
+
+func (d *Discovery) seldom(m *memory, level slog.Level, key, text string, args []any) {
+	more, ok := m.first(key, time.Now())
 	if !ok {
 		return
 	}
 	if more > 0 {
 		args = append(args, "more", more)
 	}
-	d.cfg.Log.Info(text, args...)
+	d.cfg.Log.Log(context.Background(), level, text, args...)
 }
 
 // memory remembers what was said a minute ago, and how much in this second.

@@ -122,7 +122,8 @@ func (p *portMACs) forget(now time.Time, hold time.Duration) {
 }
 
 // macsOn counts the MACs that a port showed around an event: those that came a
-// hold-down before it or after it at most, or longer ago on an uplink. The event may have waited for hours.
+// hold-down before it or after it at most, or longer ago on an uplink. The event
+// may have waited for hours.
 func (w *worker) macsOn(ev Event) int {
 	hold := max(w.d.cfg.HoldDown, 0)
 	macs := map[clusto.MAC]bool{ev.MAC: true}
