@@ -15,9 +15,9 @@ import (
 	"github.com/clusto/clusto-engine/engine/trap"
 )
 
-// Frames gives the next frame of a capture, from its Ethernet header on; cut
-// tells that the capture holds its beginning only, and at is when it came. Behind the last one err is
-// io.EOF; any other error is of the capture, and no frame comes behind it.
+// Frames gives the next frame of a capture, from its Ethernet header on, and when
+// it came; cut tells that the capture holds its beginning only. Behind the last one
+// err is io.EOF; any other error is of the capture, and no frame comes behind it.
 type Frames func() (frame []byte, at time.Time, cut bool, err error)
 
 // ReadCapture begins to read a capture; the error says what is wrong with the
