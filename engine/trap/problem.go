@@ -75,13 +75,13 @@ func (p *Problem) badRecord() string {
 const quietFor = time.Second
 
 // problems holds back what was told a moment ago. It neither allocates nor
-// grows while it says no: senders that share a cell share its silence.
+// grows while it says no: senders that share a cell share its silence, of one kind.
 type problems struct {
 	report func(Problem)
 	seed   maphash.Seed
 
 	mu    sync.Mutex
-	until [256]int64
+	until [kinds][256]int64
 	lines int // told in this second
 	since int64
 	held  [kinds]int
@@ -94,17 +94,17 @@ func (p *problems) init(report func(Problem)) { p.report, p.seed = report, mapha
 
 // quiet reports whether a problem is not to be told now.
 func (p *problems) quiet(kind Kind, source [4]byte, now int64) bool {
-	cell := maphash.Comparable(p.seed, [5]byte{source[0], source[1], source[2], source[3], byte(kind)}) % uint64(len(p.until))
+	until := &p.until[kind][maphash.Comparable(p.seed, source)%256]
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if now-p.since >= int64(time.Second) {
 		p.since, p.lines = now, 0
 	}
-	if now < p.until[cell] || p.lines >= linesPerSecond {
+	if now < *until || p.lines >= linesPerSecond {
 		p.held[kind]++
 		return true
 	}
-	p.until[cell] = now + int64(quietFor)
+	*until = now + int64(quietFor)
 	p.lines++
 	return false
 }

@@ -69,3 +69,22 @@ func TestWrongTypeIsNotCutShort(t *testing.T) {
 		t.Errorf("told of %+v", b.problems)
 	}
 }
+
+// TestKindsOfProblemsShareNoSilence: by chance a sender's word of one kind kept
+// that of another from being told.
+func TestKindsOfProblemsShareNoSilence(t *testing.T) {
+	var p problems
+	p.init(func(Problem) {})
+	now := int64(0)
+	for i := range 1000 {
+		now += int64(2 * quietFor)
+		for kind := range kinds {
+			if p.quiet(kind, [4]byte{10, 0, byte(i >> 8), byte(i)}, now) {
+				t.Fatalf("sender %d: kind %d is not told", i, kind)
+			}
+		}
+		if !p.quiet(Broken, [4]byte{10, 0, byte(i >> 8), byte(i)}, now+1) {
+			t.Fatalf("sender %d: told twice", i)
+		}
+	}
+}
