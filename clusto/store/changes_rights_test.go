@@ -86,20 +86,20 @@ func TestPostgresOpenedByManyAtOnce(t *testing.T) {
 }
 
 // TestChangeOfWhatTakesNone tells that from a database that is down: a standby
-// of PostgreSQL, which a database that begins read-only transactions stands for
-// here, and a role that may only read.
+// of PostgreSQL, which a role whose transactions begin read-only stands for here
+// (each of its connections, also those made later), and a role that may only read.
 func TestChangeOfWhatTakesNone(t *testing.T) {
 	dsn := pgtest.New(t)
 	apply(t, openTest(t, dsn), example()...)
 	name := strings.TrimPrefix(strings.SplitN(dsn, "?", 2)[0], "postgresql:///")
-	role := "reader_of_" + name
-	pgtest.Exec(t, dsn, `CREATE ROLE `+role+` LOGIN`, `GRANT SELECT ON ALL TABLES IN SCHEMA public TO `+role,
-		`ALTER DATABASE `+name+` SET default_transaction_read_only = on`)
-	standby, log := openLogged(t, dsn)
+	onStandby, role := "standby_of_"+name, "reader_of_"+name
+	pgtest.Exec(t, dsn, `CREATE ROLE `+onStandby+` LOGIN SUPERUSER`,
+		`ALTER ROLE `+onStandby+` SET default_transaction_read_only = on`,
+		`CREATE ROLE `+role+` LOGIN`, `GRANT SELECT ON ALL TABLES IN SCHEMA public TO `+role)
+	standby, log := openLogged(t, pgtest.URL(name, onStandby))
 	if strings.Count(log, "the database is read-only") != 1 {
 		t.Errorf("logged: %s", log)
 	}
-	pgtest.Exec(t, pgtest.URL("postgres", "clusto"), `ALTER DATABASE `+name+` RESET default_transaction_read_only`)
 	reader, _ := openLogged(t, pgtest.URL(name, role))
 	for what, s := range map[string]*Store{"a standby": standby, "who may only read": reader} {
 		if n := sameAlone(t, s); n == 0 {
