@@ -2,6 +2,7 @@ package clusto
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math/bits"
 	"net/netip"
 	"strconv"
@@ -30,6 +31,27 @@ func ParseNetwork(name, baseip, netmask, gateway string) *Network {
 		nw.Gateway = gw
 	}
 	return nw
+}
+
+// CheckProperty refuses a baseip or netmask of an IP manager that no range can be
+// made with, whatever else is set. Any other value under key and subkey of an
+// entity with that driver passes. The error wraps ErrInvalid.
+func CheckProperty(driver, key, subkey string, v Value) error {
+	if driver != "ipmanager" || subkey != "property" {
+		return nil
+	}
+	text := strings.TrimSpace(v.Text())
+	switch key {
+	case "netmask":
+		if _, ok := maskLength(text); !ok {
+			return fmt.Errorf("%.40q is no netmask; want ones and then zeros, as in 255.255.255.0, or how many ones, as in 24: %w", text, ErrInvalid)
+		}
+	case "baseip":
+		if ParseNetwork("", text, "", "") == nil {
+			return fmt.Errorf("%.40q is no IPv4 address; want the first one of the network, as in 10.42.0.0: %w", text, ErrInvalid)
+		}
+	}
+	return nil
 }
 
 // maskLength reads a netmask: "255.255.255.0", "24" or "/24". None at all is a

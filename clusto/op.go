@@ -20,7 +20,8 @@ import (
 //	attr       Name, Key, Subkey, Number, Value   the entity holds exactly this
 //	                             value under (key, subkey, number); with more
 //	                             values under one (key, subkey), give numbers. A
-//	                             MAC that is on another entity's port is refused
+//	                             MAC that is on another entity's port is refused,
+//	                             and what CheckProperty refuses
 //	del        Name, Key         no attribute of that key is left; Subkey, Number
 //	                             and Value, where given, keep those that differ,
 //	                             and an empty Subkey those that have one
@@ -52,7 +53,7 @@ import (
 //	                             attributes, counters and all references to it;
 //	                             never clustometa
 //	add        Name, Key, Subkey, Number, Value   adds an attribute, whatever
-//	                             there is already
+//	                             there is already; CheckProperty holds here too
 //	set        as attr, but refused where several attributes would be replaced,
 //	                             and a MAC may be that of another port
 //	allocate   Name, To, Driver, OSPort   takes the next free thing from the

@@ -248,6 +248,9 @@ func (c *steps) attr(ctx context.Context, op *clusto.Op, name string) error {
 	if err != nil {
 		return err
 	}
+	if err := clusto.CheckProperty(e.Driver, op.Key, ptrText(op.Subkey), *op.Value); err != nil {
+		return fmt.Errorf("attribute %s of %s: %w", op.Key, e.Path(), err)
+	}
 	for _, a := range s.attrs("", 0) {
 		same := a.Key == op.Key && a.Sub() == ptrText(op.Subkey) && a.Value.Text() == op.Value.Text() &&
 			(op.Number == nil) == (a.Number == nil) && (op.Number == nil || *op.Number == *a.Number)

@@ -52,7 +52,7 @@ func TestErrorsBlameWhatIsWrong(t *testing.T) {
 		{`{"op":"attr","name":"s0001"}`, `attribute of "s0001": "key" is missing`},
 		{
 			`{"op":"entity","name":"gap","driver":"ipmanager"},{"op":"attr","name":"gap","key":"baseip","subkey":"property","value":{"str":"10.9.0.0"}},` +
-				`{"op":"attr","name":"gap","key":"netmask","subkey":"property","value":{"str":"255.0.255.0"}},{"op":"allocate","name":"gap","to":"s0001"}`,
+				`{"op":"raw","name":"gap","key":"netmask","subkey":"property","values":[{"type":"string","str":"255.0.255.0"}]},{"op":"allocate","name":"gap","to":"s0001"}`,
 			`they are "10.9.0.0" and "255.0.255.0"`,
 		},
 	} {

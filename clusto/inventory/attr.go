@@ -120,9 +120,15 @@ func (p *parser) attrItem(t *thing, n *yaml.Node) {
 	if !good || !p.checkAttr(n, id, val) {
 		return
 	}
-	if v, ok := p.value(id.String(), val); ok {
-		p.attr(n.Line, t.name, id, v)
+	v, ok := p.value(id.String(), val)
+	if !ok {
+		return
 	}
+	if err := clusto.CheckProperty(t.driver, id.key, id.sub, v); err != nil {
+		p.errorf(n.Line, "%s: %s", id, clusto.Reason(err))
+		return
+	}
+	p.attr(n.Line, t.name, id, v)
 }
 
 // checkAttr refuses the keys that clusto keeps itself and those that have a

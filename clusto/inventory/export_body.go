@@ -225,6 +225,8 @@ func (o *source) fitsAttrs(a *clusto.Attr) bool {
 		return false
 	case a.Key == "baseip" && o.Driver == "ipmanager": // addresses must not see the range that they are not of
 		return false
+	case clusto.CheckProperty(o.Driver, a.Key, a.Sub(), a.Value) != nil:
+		return false
 	case a.Key == "dhcp" && a.Sub() == "enabled":
 		return a.Value.Type == clusto.Int && isShort(a.Value.Int) || a.Value.Type == clusto.String
 	case isMACKey(a):

@@ -224,6 +224,9 @@ func (c *change) newRow(ctx context.Context, e *entity, op *clusto.Op) (r row, e
 	if v.Type == "" {
 		v.Type = clusto.String
 	}
+	if err := clusto.CheckProperty(e.Driver, r.key, r.sub.String, v); err != nil {
+		return r, fmt.Errorf("attribute %s of %s: %w", op.Key, pathOf(e), err)
+	}
 	if v.Type == clusto.Relation {
 		to, err := c.related(ctx, v.Str)
 		if err != nil {
