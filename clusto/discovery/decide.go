@@ -45,8 +45,7 @@ func (w *worker) decide(ctx context.Context, ev Event, try *attempt) (Outcome, s
 	switch {
 	case errors.Is(err, rack.ErrUnmapped):
 		return Unmapped, err.Error(), nil
-	case errors.Is(err, clusto.ErrUnavailable):
-		w.d.warn("program "+f.layout.Name, "the program of a rack layout fails; its events are tried again", "layout", f.layout.Name, "error", err)
+	case errors.Is(err, rack.ErrProgram), ctx.Err() != nil:
 		return 0, "", err
 	case err != nil:
 		return Refused, err.Error(), nil
@@ -119,7 +118,10 @@ func (w *worker) halfMade(ctx context.Context, ev Event, f *facts, port int, own
 		return "", err
 	}
 	place, err := w.place(ctx, ev, f, port)
-	if err != nil {
+	switch {
+	case errors.Is(err, rack.ErrProgram), ctx.Err() != nil:
+		return "", err
+	case err != nil:
 		return "", nil // whoever asks for the place hears it again
 	}
 	for _, p := range o.Parents {
@@ -137,7 +139,11 @@ func (w *worker) halfMade(ctx context.Context, ev Event, f *facts, port int, own
 }
 
 func (w *worker) place(ctx context.Context, ev Event, f *facts, port int) (rack.Placement, error) {
-	return f.layout.PlaceEvent(ctx, rack.Event{Switch: f.sw.Name, Port: port, VLAN: int(ev.VLAN), MAC: ev.MAC}, &f.rack)
+	p, err := f.layout.PlaceEvent(ctx, rack.Event{Switch: f.sw.Name, Port: port, VLAN: int(ev.VLAN), MAC: ev.MAC}, &f.rack)
+	if errors.Is(err, rack.ErrProgram) {
+		w.d.warn("program "+f.layout.Name, "the program of a rack layout fails; its events are tried again", "layout", f.layout.Name, "error", err)
+	}
+	return p, err
 }
 
 // known tells a MAC that is where clusto has it from one that is elsewhere.

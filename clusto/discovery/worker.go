@@ -3,12 +3,14 @@ package discovery
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"time"
 
 	"github.com/clusto/clusto-engine/clusto"
+	"github.com/clusto/clusto-engine/clusto/rack"
 )
 
 // worker works off the events of one switch, in their order.
@@ -23,7 +25,8 @@ type worker struct {
 	queue  []Event   // read, not ended
 	ports  map[uint16]*portMACs
 	facts  *facts
-	failed int // calls in a row
+	failed int // calls of the inventory in a row
+	tries  int // of the program of the rack's layout, that failed for the event at hand
 }
 
 // idle reports whether nothing is lost by forgetting the worker: all its events
@@ -48,6 +51,7 @@ const (
 	// them, in turn with those for other switches.
 	stepwiseLonger = 10
 	afterRefusal   = 3 // how often a decision is made anew when the facts have changed
+	programTries   = 5 // how often the program of a layout may fail for an event; then those behind it go on
 )
 
 func (w *worker) run(ctx context.Context) {
@@ -62,13 +66,28 @@ func (w *worker) run(ctx context.Context) {
 		}
 		ev := w.queue[0]
 		outcome, reason, err := w.one(ctx, ev)
-		if err != nil {
-			w.wait(ctx)
-			continue
+		if errors.Is(err, rack.ErrProgram) {
+			outcome, reason, err = w.noPlace(ctx, err)
+		} else if err != nil && ctx.Err() == nil {
+			w.d.Retries.Add(1)
+			w.wait(ctx, w.failed)
+			w.failed++
 		}
-		w.failed = 0
-		w.end(ctx, ev, outcome, reason)
+		if err == nil {
+			w.end(ctx, ev, outcome, reason)
+		}
 	}
+}
+
+// noPlace counts a failure of the program that places the event at hand: it is
+// tried again in a while, unless that was the last time.
+func (w *worker) noPlace(ctx context.Context, err error) (Outcome, string, error) {
+	w.failed = 0 // the inventory has answered
+	if w.tries++; w.tries < programTries {
+		w.wait(ctx, w.tries-1)
+		return 0, "", err
+	}
+	return Refused, fmt.Sprintf("%v; %d times in a row", err, w.tries), nil
 }
 
 // fill reads more events. It reports whether any wait.
@@ -151,15 +170,10 @@ func (w *worker) markUplink(ev Event) {
 	p.uplink = ev.At
 }
 
-// wait passes the time after a failed call: longer each time, and not the same
-// for all.
-func (w *worker) wait(ctx context.Context) {
-	if ctx.Err() != nil {
-		return
-	}
-	w.d.Retries.Add(1)
-	d := min(w.d.cfg.Backoff<<min(w.failed, 10), backoffMost)
-	w.failed++
+// wait passes the time after something failed that had failed n times before:
+// longer each time, and not the same for all.
+func (w *worker) wait(ctx context.Context, n int) {
+	d := min(w.d.cfg.Backoff<<min(n, 10), backoffMost)
 	sleep(ctx, d/2+rand.N(d/2+1))
 }
 
@@ -181,6 +195,7 @@ func (w *worker) end(ctx context.Context, ev Event, outcome Outcome, reason stri
 	d.outcomes[outcome].Add(1)
 	d.say(ev, outcome, reason)
 	w.note(&ev)
+	w.failed, w.tries = 0, 0
 	w.after, w.queue = ev.Seq, w.queue[1:]
 	if !outcome.dead() {
 		d.cfg.Queue.Done(ev.Seq)
@@ -215,7 +230,7 @@ func (d *Discovery) say(ev Event, outcome Outcome, reason string) {
 }
 
 // one finds out what is to become of an event, and does it. An error is one of
-// the inventory: the event is tried again.
+// the inventory, or wraps rack.ErrProgram: the event is tried again.
 func (w *worker) one(ctx context.Context, ev Event) (outcome Outcome, reason string, err error) {
 	switch ev.Kind {
 	case Removed:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -23,6 +24,10 @@ const (
 	maxStderr = 1 << 10 // kept, from the beginning
 )
 
+// ErrProgram says that the program of a layout could not be run, failed or took
+// too long: it may answer at another time.
+var ErrProgram = errors.New("the program of the rack layout fails")
+
 // Event is a new server on a switch port.
 type Event struct {
 	Switch string     `json:"switch"` // name of the entity whose port it is
@@ -34,11 +39,11 @@ type Event struct {
 // PlaceEvent gives the place of a new server in a rack: what Place gives, or what
 // the program of the layout answers. The error wraps
 //
-//	ErrUnmapped            if the layout has no server there, or the event is of
-//	                       another switch than the layout's
-//	clusto.ErrUnavailable  if the program cannot be run, fails or takes too long:
-//	                       it may answer at another time
-//	clusto.ErrInvalid      if what it answers is no placement in this rack
+//	ErrUnmapped        if the layout has no server there, or the event is of
+//	                   another switch than the layout's
+//	ErrProgram         if there is no answer of the program
+//	clusto.ErrInvalid  if what it answers is no placement in this rack
+//	ctx's error        if that ended first; the program is not to blame
 func (l *Layout) PlaceEvent(ctx context.Context, e Event, rack *clusto.Object) (Placement, error) {
 	if l.exec != "" {
 		return l.ask(ctx, e, rack)
@@ -79,21 +84,23 @@ func (l *Layout) ask(ctx context.Context, e Event, rack *clusto.Object) (Placeme
 
 // run gives what a program writes to its standard output. A program that writes
 // too much, or that has not ended in time, or not closed its output, is killed
-// with all its children. The error wraps clusto.ErrUnavailable, and says what the
-// program wrote to standard error.
+// with all its children. The error wraps ErrProgram and says what the program
+// wrote to standard error, unless ctx is over: then it is ctx's.
 func run(ctx context.Context, path string, limit time.Duration, in []byte) ([]byte, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took longer than %v and was killed", limit))
+	within, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took longer than %v and was killed", limit))
 	defer cancel()
 	p, err := start(path, in)
 	if err != nil {
-		return nil, fmt.Errorf("%w; see that it is executable, and for this machine: %w", err, clusto.ErrUnavailable)
+		return nil, fmt.Errorf("%w; see that it is executable, and for this machine: %w", err, ErrProgram)
 	}
-	err = p.finish(ctx)
+	err = p.finish(within)
 	switch said := strings.TrimSpace(string(p.errs)); {
+	case err != nil && ctx.Err() != nil:
+		return nil, context.Cause(ctx)
 	case err != nil && said != "":
-		return nil, fmt.Errorf("%w; it says %q: %w", err, said, clusto.ErrUnavailable)
+		return nil, fmt.Errorf("%w; it says %q: %w", err, said, ErrProgram)
 	case err != nil:
-		return nil, fmt.Errorf("%w: %w", err, clusto.ErrUnavailable)
+		return nil, fmt.Errorf("%w: %w", err, ErrProgram)
 	}
 	return p.out, nil
 }

@@ -97,6 +97,7 @@ END
 }
 
 // TestProgramsThatFail may be asked again, and the error tells what they said.
+// It is not the inventory's: that is waited for, for ever.
 func TestProgramsThatFail(t *testing.T) {
 	for _, test := range []struct{ name, timeout, script, want string }{
 		{"exit 1", "1m", sh + "echo 'no database' >&2; exit 1", `exit status 1; it says "no database"`},
@@ -114,7 +115,7 @@ func TestProgramsThatFail(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			l := blades(t, test.timeout, test.script)
 			p, err := l.PlaceEvent(t.Context(), event, inRack)
-			if !errors.Is(err, clusto.ErrUnavailable) || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), l.exec) {
+			if !errors.Is(err, ErrProgram) || errors.Is(err, clusto.ErrUnavailable) || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), l.exec) {
 				t.Errorf("%v, %v, want %s", p, err, test.want)
 			}
 			if len(err.Error()) > 2*maxStderr {
@@ -133,7 +134,7 @@ func TestProgramThatMayNotBeExecuted(t *testing.T) {
 	if p := Check(l); len(p) != 1 || p[0].String() != want {
 		t.Errorf("%v, want %s", p, want)
 	}
-	if p, err := l.PlaceEvent(t.Context(), event, inRack); !errors.Is(err, clusto.ErrUnavailable) || !strings.Contains(err.Error(), "permission denied") {
+	if p, err := l.PlaceEvent(t.Context(), event, inRack); !errors.Is(err, ErrProgram) || !strings.Contains(err.Error(), "permission denied") {
 		t.Errorf("%v, %v", p, err)
 	}
 }
@@ -169,7 +170,7 @@ func TestChildrenAreKilledToo(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	all := pipe(t, l, func(string) { cancel() })
-	if p, err := l.PlaceEvent(ctx, event, inRack); !errors.Is(err, context.Canceled) || !errors.Is(err, clusto.ErrUnavailable) {
+	if p, err := l.PlaceEvent(ctx, event, inRack); !errors.Is(err, context.Canceled) || errors.Is(err, ErrProgram) {
 		t.Errorf("%v, %v", p, err)
 	}
 	if got := <-all; got != "up\n" {
