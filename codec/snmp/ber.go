@@ -1,7 +1,7 @@
 // Package snmp reads SNMPv1 and SNMPv2c messages that announce something: traps
 // of both versions and informs (RFC 1157, 1901, 3416), and writes them and the
 // Response to an inform. It reads and writes the caller's memory and does not
-// allocate. It imports only errors and strconv.
+// allocate. It imports only the standard library.
 //
 // Messages are BER (ITU-T X.690): every length is checked against what holds
 // it, and what a length covers is used up to the last byte. The indefinite form
@@ -45,63 +45,118 @@ const (
 	TagTrapV2   = 0xa7
 )
 
-// next splits the first value off b: its tag, its contents, and what follows.
-// The slices alias b.
-func next(b []byte) (tag byte, val, rest []byte, err error) {
+// tlv finds the value that begins at b[at] and ends with b or before it: its tag,
+// and where its contents are. from is 0 if there is none, and fault says why.
+func tlv(b []byte, at int) (tag byte, from, to int) {
+	n, head, err := length(b[at:])
+	if err != nil {
+		return 0, 0, 0
+	}
+	return b[at], at + head, at + head + n
+}
+
+// length reads the tag and length that b begins with: how many bytes they
+// take, and how many the contents.
+func length(b []byte) (n, head int, err error) {
 	if len(b) < 2 {
-		return 0, nil, nil, ErrTruncated
+		return 0, 0, ErrTruncated
 	}
-	tag = b[0]
-	if tag&0x1f == 0x1f { // a tag of several bytes: SNMP has none
-		return 0, nil, nil, ErrTag
+	if b[0]&0x1f == 0x1f { // a tag of several bytes: SNMP has none
+		return 0, 0, ErrTag
 	}
-	n, head := int(b[1]), 2
-	if n >= 0x80 {
-		if n, head, err = longLength(b); err != nil {
-			return 0, nil, nil, err
+	if n, head = int(b[1]), 2; n >= 0x80 {
+		size := n & 0x7f
+		if size == 0 || size > 4 {
+			return 0, 0, ErrLength
+		}
+		if head += size; len(b) < head {
+			return 0, 0, ErrTruncated
+		}
+		n = 0
+		for _, c := range b[2:head] {
+			n = n<<8 | int(c)
 		}
 	}
 	if n > len(b)-head {
-		return 0, nil, nil, ErrTruncated
-	}
-	return tag, b[head : head+n : head+n], b[head+n:], nil
-}
-
-// longLength reads a length of the long form: b[1] says in how many bytes.
-func longLength(b []byte) (n, head int, err error) {
-	size := int(b[1] & 0x7f)
-	if size == 0 || size > 4 {
-		return 0, 0, ErrLength
-	}
-	if len(b) < 2+size {
 		return 0, 0, ErrTruncated
 	}
-	var v uint64
-	for _, c := range b[2 : 2+size] {
-		v = v<<8 | uint64(c)
-	}
-	if v > 1<<31-1 {
-		return 0, 0, ErrTruncated
-	}
-	return int(v), 2 + size, nil
+	return n, head, nil
 }
 
-// want is next where only one tag may stand.
-func want(b []byte, tag byte) (val, rest []byte, err error) {
-	got, val, rest, err := next(b)
-	if err == nil && got != tag {
-		err = ErrTag
+// fault says why tlv found no value of the given tag at b[at].
+func fault(b []byte, at int) error {
+	if _, _, err := length(b[at:]); err != nil {
+		return err
 	}
-	return val, rest, err
+	return ErrTag
 }
 
-// only is want where nothing may follow.
-func only(b []byte, tag byte) ([]byte, error) {
-	val, rest, err := want(b, tag)
-	if err == nil && len(rest) > 0 {
-		err = ErrTrailing
+// reader reads the values of a sequence one after the other. err is the first
+// thing that was wrong; what is read after it is empty.
+type reader struct {
+	b   []byte
+	at  int
+	err error
+}
+
+// value gives the contents of the next value, whose tag must be the given one.
+func (r *reader) value(tag byte) []byte {
+	if b := r.b[r.at:]; len(b) > 1 && b[0] == tag && b[1] < 0x80 {
+		if end := 2 + int(b[1]); end <= len(b) {
+			r.at += end
+			return b[2:end:end]
+		}
 	}
-	return val, err
+	return r.long(tag)
+}
+
+// long is value where the length is of the long form, or something is wrong.
+func (r *reader) long(tag byte) []byte {
+	got, from, to := tlv(r.b, r.at)
+	if from == 0 || got != tag {
+		r.fail(fault(r.b, r.at))
+		return nil
+	}
+	r.at = to
+	return r.b[from:to:to]
+}
+
+// last is value where nothing may follow.
+func (r *reader) last(tag byte) []byte {
+	val := r.value(tag)
+	if r.at < len(r.b) {
+		r.fail(ErrTrailing)
+	}
+	return val
+}
+
+// oid is value of an object identifier.
+func (r *reader) oid() OID {
+	val := r.value(TagOID)
+	r.fail(checkOID(val))
+	return val
+}
+
+// integer is value of an INTEGER, whose contents it gives as well.
+func (r *reader) integer() (int32, []byte) {
+	val := r.value(TagInteger)
+	n, err := signed(val)
+	r.fail(err)
+	return n, val
+}
+
+// ticks is value of TimeTicks.
+func (r *reader) ticks() uint32 {
+	n, err := unsigned(r.value(TagTimeTicks))
+	r.fail(err)
+	return n
+}
+
+func (r *reader) fail(err error) {
+	if err != nil && r.err == nil {
+		r.err = err
+		r.b, r.at = nil, 0
+	}
 }
 
 // signed reads the contents of an INTEGER: -2147483648 to 2147483647 (RFC 2578

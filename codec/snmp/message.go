@@ -35,143 +35,147 @@ type Message struct {
 // returns one of this package's errors, and never allocates.
 func (m *Message) Parse(b []byte) error {
 	*m = Message{}
-	b, err := only(b, TagSequence)
-	if err != nil {
-		return err
-	}
-	val, b, err := want(b, TagInteger)
-	if err != nil {
-		return err
-	}
-	version, err := signed(val)
-	if err != nil {
-		return err
-	}
-	if m.Version = Version(version); version != int32(V1) && version != int32(V2c) {
+	r := reader{b: b}
+	r.b, r.at = r.last(TagSequence), 0
+	version, _ := r.integer()
+	m.Version = Version(version)
+	if r.err == nil && version != int32(V1) && version != int32(V2c) {
 		return ErrVersion
 	}
-	if m.Community, b, err = want(b, TagOctetString); err != nil {
-		return err
+	m.Community = r.value(TagOctetString)
+	if r.err != nil {
+		return r.err
 	}
-	tag, pdu, rest, err := next(b)
+	tag, from, to := tlv(r.b, r.at)
+	pdu := reader{b: r.b[from:to:to]}
 	switch {
-	case err != nil:
-		return err
-	case len(rest) > 0:
+	case from == 0:
+		return fault(r.b, r.at)
+	case to < len(r.b):
 		return ErrTrailing
 	case tag == TagTrapV1 && m.Version == V1:
-		m.PDU = tag
-		return m.parseV1(pdu)
+		m.parseV1(&pdu)
 	case (tag == TagTrapV2 || tag == TagInform) && m.Version == V2c:
-		m.PDU = tag
-		return m.parseV2(pdu)
+		m.parseV2(&pdu)
+	default:
+		return ErrPDU
 	}
-	return ErrPDU
+	m.PDU = tag
+	if pdu.err != nil { // VarBinds walks what was checked
+		m.list, m.binds = nil, nil
+	}
+	return pdu.err
 }
 
 // parseV1 reads a Trap-PDU (RFC 1157 section 4.1.6).
-func (m *Message) parseV1(b []byte) error {
-	val, b, err := want(b, TagOID)
-	if err != nil {
-		return err
+func (m *Message) parseV1(r *reader) {
+	m.enterprise = r.oid()
+	if val := r.value(TagIPAddress); len(val) == len(m.AgentAddr) {
+		m.AgentAddr = [4]byte(val)
+	} else {
+		r.fail(ErrAddress)
 	}
-	if err := checkOID(val); err != nil {
-		return err
-	}
-	m.enterprise = val
-	if val, b, err = want(b, TagIPAddress); err != nil {
-		return err
-	}
-	if len(val) != 4 {
-		return ErrAddress
-	}
-	m.AgentAddr = [4]byte(val)
-	if m.generic, b, err = integer(b); err != nil {
-		return err
-	}
-	if m.specific, b, err = integer(b); err != nil {
-		return err
-	}
-	if val, b, err = want(b, TagTimeTicks); err != nil {
-		return err
-	}
-	if m.UpTime, err = unsigned(val); err != nil {
-		return err
-	}
-	if m.list, err = only(b, TagSequence); err != nil {
-		return err
-	}
+	m.generic, _ = r.integer()
+	m.specific, _ = r.integer()
+	m.UpTime = r.ticks()
+	m.list = r.last(TagSequence)
 	m.binds = m.list
-	return m.checkBinds()
+	r.fail(checkBinds(m.list))
 }
 
 // parseV2 reads an SNMPv2-Trap-PDU or InformRequest-PDU (RFC 3416 sections 3
 // and 4.2.6). Error status and index mean nothing in them.
-func (m *Message) parseV2(b []byte) error {
-	val, b, err := want(b, TagInteger)
-	if err != nil {
-		return err
+func (m *Message) parseV2(r *reader) {
+	m.RequestID, m.id = r.integer()
+	r.integer()
+	r.integer()
+	m.list = r.last(TagSequence)
+	if r.err == nil {
+		r.fail(m.parseHead())
 	}
-	if m.RequestID, err = signed(val); err != nil {
-		return err
-	}
-	m.id = val
-	for range 2 {
-		if _, b, err = integer(b); err != nil {
-			return err
-		}
-	}
-	if m.list, err = only(b, TagSequence); err != nil {
-		return err
-	}
-	m.binds = m.list
-	if err := m.checkBinds(); err != nil {
-		return err
-	}
-	return m.parseHead()
 }
 
-// parseHead reads the two variables that every notification begins with.
+// parseHead reads the two variables that every notification begins with, and
+// checks the others. The names of the two need no check of their own.
 func (m *Message) parseHead() (err error) {
-	it := m.VarBinds()
-	up, _ := it.Next()
-	trap, _ := it.Next()
-	if !up.Name.Is(oidSysUpTime) || up.Tag != TagTimeTicks || !trap.Name.Is(oidSnmpTrapOID) || trap.Tag != TagOID {
+	up, trap, ok := head(m.list)
+	if !ok {
+		if err := checkBinds(m.list); err != nil {
+			return err
+		}
 		return ErrTrapOID
 	}
-	if m.UpTime, err = unsigned(up.Value); err != nil {
+	if m.UpTime, err = unsigned(m.list[up.val:up.end]); err != nil {
 		return err
 	}
-	m.trapOID = trap.Value
+	m.trapOID, m.binds = OID(m.list[trap.val:trap.end:trap.end]), m.list[trap.end:]
 	if err := checkOID(m.trapOID); err != nil {
 		return err
 	}
-	m.binds = it.rest
-	return nil
+	return checkBinds(m.binds)
 }
 
-// checkBinds walks the list once, so that later walks need not fail.
-func (m *Message) checkBinds() error {
-	for b := m.list; len(b) > 0; {
-		v, rest, err := varBind(b)
+// head finds sysUpTime.0 and snmpTrapOID.0 at the beginning of b.
+func head(b []byte) (up, trap bind, ok bool) {
+	up, err := findBind(b, 0)
+	if err != nil || string(b[up.name:up.tag]) != oidSysUpTime || b[up.tag] != TagTimeTicks {
+		return up, trap, false
+	}
+	trap, err = findBind(b, up.end)
+	return up, trap, err == nil && string(b[trap.name:trap.tag]) == oidSnmpTrapOID && b[trap.tag] == TagOID
+}
+
+// checkBinds walks the list of variable bindings once, so that later walks need
+// not fail.
+func checkBinds(b []byte) error {
+	for at := 0; at < len(b); {
+		p, err := findBind(b, at)
 		if err != nil {
 			return err
 		}
-		if err := checkOID(v.Name); err != nil {
+		if err := checkOID(b[p.name:p.tag]); err != nil {
 			return err
 		}
-		b = rest
+		at = p.end
 	}
 	return nil
 }
 
-func integer(b []byte) (n int32, rest []byte, err error) {
-	val, rest, err := want(b, TagInteger)
-	if err != nil {
-		return 0, nil, err
+// bind says where the parts of a variable binding are: its name's contents, which
+// the value's tag follows, and the value's contents, up to its end.
+type bind struct{ name, tag, val, end int }
+
+// findBind finds the variable binding that begins at b[at]. Nearly all are under
+// 128 bytes long and all their lengths of one byte: those are found without a
+// call. at is not beyond b.
+func findBind(b []byte, at int) (bind, error) {
+	if p := b[at:]; len(p) > 5 && p[0] == TagSequence && p[1] < 0x80 && p[2] == TagOID && p[3] < 0x80 {
+		tag, end := 4+int(p[3]), 2+int(p[1])
+		if end <= len(p) && tag+1 < end && p[tag+1] < 0x80 && tag+2+int(p[tag+1]) == end && p[tag]&0x1f != 0x1f {
+			return bind{at + 4, at + tag, at + tag + 2, at + end}, nil
+		}
 	}
-	n, err = signed(val)
-	return n, rest, err
+	return longBind(b, at)
+}
+
+func longBind(b []byte, at int) (bind, error) {
+	tag, from, to := tlv(b, at)
+	if from == 0 || tag != TagSequence {
+		return bind{}, fault(b, at)
+	}
+	b = b[:to]
+	tag, name, nameEnd := tlv(b, from)
+	if name == 0 || tag != TagOID {
+		return bind{}, fault(b, from)
+	}
+	_, val, end := tlv(b, nameEnd)
+	switch {
+	case val == 0:
+		return bind{}, fault(b, nameEnd)
+	case end < to:
+		return bind{}, ErrTrailing
+	}
+	return bind{name, nameEnd, val, end}, nil
 }
 
 // IsTrap reports whether the message is the notification that a MIB registers
@@ -239,36 +243,18 @@ func (v VarBind) Uint() (n uint32, ok bool) {
 // VarBindIter walks variable bindings in their order.
 type VarBindIter struct{ rest []byte }
 
-// Next gives the next variable binding. ok is false at the end.
+// Next gives the next variable binding. ok is false at the end: Parse has
+// checked all that come before.
 func (it *VarBindIter) Next() (v VarBind, ok bool) {
-	if len(it.rest) == 0 {
+	b := it.rest
+	if len(b) == 0 {
 		return VarBind{}, false
 	}
-	v, rest, err := varBind(it.rest)
-	if err != nil { // Parse has checked them
+	p, err := findBind(b, 0)
+	if err != nil {
 		it.rest = nil
 		return VarBind{}, false
 	}
-	it.rest = rest
-	return v, true
-}
-
-func varBind(b []byte) (v VarBind, rest []byte, err error) {
-	pair, rest, err := want(b, TagSequence)
-	if err != nil {
-		return v, nil, err
-	}
-	name, pair, err := want(pair, TagOID)
-	if err != nil {
-		return v, nil, err
-	}
-	v.Name = name
-	var after []byte
-	if v.Tag, v.Value, after, err = next(pair); err != nil {
-		return v, nil, err
-	}
-	if len(after) > 0 {
-		return v, nil, ErrTrailing
-	}
-	return v, rest, nil
+	it.rest = b[p.end:]
+	return VarBind{Name: OID(b[p.name:p.tag:p.tag]), Tag: b[p.tag], Value: b[p.val:p.end:p.end]}, true
 }

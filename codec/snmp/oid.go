@@ -1,6 +1,10 @@
 package snmp
 
-import "strconv"
+import (
+	"encoding/binary"
+	"math/bits"
+	"strconv"
+)
 
 // OID is an object identifier as BER encodes it (X.690 section 8.19), without
 // tag and length. Encodings are compared, never texts: sub-identifiers end
@@ -13,17 +17,21 @@ func checkOID(o []byte) error {
 	if len(o) == 0 || o[len(o)-1]&0x80 != 0 {
 		return ErrOID
 	}
-	for i := 0; i < len(o); i++ {
-		if o[i]&0x80 == 0 {
-			continue
+	for i := 0; i < len(o); {
+		if i+8 <= len(o) { // nearly all sub-identifiers are of one byte
+			i += bits.TrailingZeros64(binary.LittleEndian.Uint64(o[i:])&0x8080808080808080) / 8
+			if i == len(o) {
+				break
+			}
 		}
 		start := i
 		for o[i]&0x80 != 0 { // the last byte of o ends it
 			i++
 		}
-		if n := i - start; o[start] == 0x80 || n > 4 || n == 4 && o[start] > 0x8f {
+		if n := i - start; n > 0 && (o[start] == 0x80 || n > 4 || n == 4 && o[start] > 0x8f) {
 			return ErrOID
 		}
+		i++
 	}
 	return nil
 }
