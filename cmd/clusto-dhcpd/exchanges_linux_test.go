@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +18,7 @@ import (
 	"github.com/clusto/clusto-engine/codec/frame"
 	"github.com/clusto/clusto-engine/engine"
 	"github.com/clusto/clusto-engine/engine/storm"
+	"github.com/clusto/clusto-engine/fuzz/corpus"
 )
 
 // answer is a reply taken apart: BOOTP's fields by their names, "option N" in
@@ -62,9 +62,7 @@ func (e *exchange) payload(t *testing.T) []byte {
 
 func readExchanges(t *testing.T) (all []*exchange) {
 	t.Helper()
-	b, err := os.ReadFile("testdata/exchanges.json")
-	must(t, err)
-	must(t, json.Unmarshal(b, &all))
+	must(t, json.Unmarshal(corpus.Exchanges(t), &all))
 	return all
 }
 

@@ -18,7 +18,7 @@ import (
 )
 
 // recording is what a switch and others sent to the original.
-const recording = "../../codec/snmp/testdata/traps.pcap"
+const recording = "../../fuzz/corpus/recorded/traps.pcap"
 
 // recordedServers are those that the recording makes, in the order of their
 // names, but for the last: s0009, on port 22 in VLAN 0.

@@ -2,36 +2,24 @@ package dhcp4
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
-	"os"
-	"path/filepath"
+	"path"
 	"strings"
 	"testing"
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
+
+	"github.com/clusto/clusto-engine/fuzz/corpus"
 )
 
-// recorded gives the messages in testdata, whole and broken, by file name.
-// They are what clients and an older server really sent.
+// recorded gives what clients and an older server really sent, whole and
+// broken, by name.
 func recorded(tb testing.TB) map[string][]byte {
 	tb.Helper()
-	files, err := filepath.Glob("testdata/*.hex")
-	if err != nil || len(files) == 0 {
-		tb.Fatalf("no messages in testdata (%v)", err)
-	}
 	all := make(map[string][]byte)
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		msg, err := hex.DecodeString(strings.TrimSpace(string(text)))
-		if err != nil {
-			tb.Fatalf("%s: %v", file, err)
-		}
-		all[strings.TrimSuffix(filepath.Base(file), ".hex")] = msg
+	for _, in := range corpus.Recorded(tb) {
+		all[path.Base(in.Name)] = in.Bytes
 	}
 	return all
 }

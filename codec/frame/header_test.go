@@ -11,7 +11,7 @@ import (
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
 
-	"github.com/clusto/clusto-engine/codec/pcaptest"
+	"github.com/clusto/clusto-engine/fuzz/corpus"
 )
 
 // testHeader is that of a reply to a client on its own network.
@@ -156,7 +156,7 @@ func TestFinishZeroChecksum(t *testing.T) {
 
 // recorded gives the frames of a capture: udhcpc through its raw socket, and a
 // server that answered it by broadcast.
-func recorded(t *testing.T) [][]byte { return pcaptest.Frames(t, "testdata/udhcpc.pcap") }
+func recorded(t *testing.T) [][]byte { return corpus.Capture(t, "udhcpc") }
 
 // What was sent once can be made again byte for byte, but for DF, which the
 // server had set.

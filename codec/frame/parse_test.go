@@ -236,34 +236,3 @@ func BenchmarkParse(b *testing.B) {
 		}
 	}
 }
-
-// FuzzParse checks that what Parse accepts can be sent again, with nothing lost.
-func FuzzParse(f *testing.F) {
-	f.Add(plain, false)
-	f.Add(tagged(0x88, 0xa8, 0, 1, 0x81, 0, 0, 2), false)
-	f.Add(withIPOptions(0x94, 4, 0, 0), false)
-	f.Add(edit(func(ip []byte) { ip[26] ^= 1 }), true)
-	f.Add(append(bytes.Clone(plain), 0, 0, 0), false)
-	f.Add(plain[:40], false)
-	f.Fuzz(func(t *testing.T, b []byte, partial bool) {
-		var u, again UDP4
-		if u.Parse(b, partial) != nil {
-			return
-		}
-		h := headerOf(&u)
-		out := append(h.AppendTo(nil), u.Payload...)
-		h.Finish(out)
-		if err := again.Parse(out, false); err != nil {
-			t.Fatalf("what Finish made of %x: %v", b, err)
-		}
-		// TTL 0 is sent as 64; tags beyond NTags hold nothing.
-		if u.TTL == 0 {
-			u.TTL = again.TTL
-		}
-		sameTags := slices.Equal(again.Tags[:again.NTags], u.Tags[:u.NTags])
-		again.Tags, again.NTags = u.Tags, u.NTags
-		if !sameTags || headerOf(&again) != headerOf(&u) || !bytes.Equal(again.Payload, u.Payload) {
-			t.Errorf("%+v became %+v", u, again)
-		}
-	})
-}

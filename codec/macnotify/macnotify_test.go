@@ -5,8 +5,8 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/clusto/clusto-engine/codec/pcaptest"
 	"github.com/clusto/clusto-engine/codec/snmp"
+	"github.com/clusto/clusto-engine/fuzz/corpus"
 )
 
 var (
@@ -142,7 +142,7 @@ func TestKindOf(t *testing.T) {
 	}
 }
 
-func recorded(tb testing.TB) (payloads [][]byte) { return pcaptest.Traps(tb, "../snmp") }
+func recorded(tb testing.TB) (payloads [][]byte) { return corpus.Traps(tb) }
 
 // TestRecorded counts what the captured traps, which the original misread in
 // part, hold.
@@ -211,30 +211,4 @@ func BenchmarkTrap(b *testing.B) {
 	for b.Loop() {
 		walk(&m, msg)
 	}
-}
-
-// FuzzRecords: no panic, progress, and no record that is not in the message.
-func FuzzRecords(f *testing.F) {
-	for _, b := range recorded(f) {
-		f.Add(b)
-	}
-	f.Add(append(bytes.Repeat(learnt, 23), 0))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		got, _ := collect(RecordsOf(b))
-		if len(got)*recordLen > len(b) {
-			t.Errorf("%d records in %d bytes", len(got), len(b))
-		}
-		for i, r := range got {
-			if at := b[i*recordLen:]; Op(at[0]) != r.Op || [6]byte(at[3:9]) != r.MAC {
-				t.Errorf("record %d is %v", i, r)
-			}
-		}
-		var m snmp.Message
-		if m.Parse(b) == nil {
-			if got, _ := collect(Records(&m)); len(got)*recordLen > len(b) {
-				t.Errorf("%d records in a message of %d bytes", len(got), len(b))
-			}
-			_, _ = ReadMove(&m)
-		}
-	})
 }

@@ -3,44 +3,212 @@ package snmp
 import (
 	"bytes"
 	"testing"
+
+	"github.com/clusto/clusto-engine/fuzz/corpus"
 )
 
-// FuzzMessage: no panic; what is parsed lies inside the message; variables are
-// all the same however they are walked; a Response reads as what was asked.
-func FuzzMessage(f *testing.F) {
-	f.Add(inform)
-	f.Add(trapV1)
-	for _, b := range recorded(f) {
-		f.Add(b)
+// FuzzBER: no panic; a value lies inside of what holds it, and its parts make up
+// all of it; numbers and names that are read, written anew, read the same.
+func FuzzBER(f *testing.F) {
+	corpus.Add(f, corpus.SNMP(f))
+	for _, b := range [][]byte{{0x80, 0, 0, 0}, {0x7f, 0xff, 0xff, 0xff}, {0, 0xff, 0xff, 0xff, 0xff}, {0x8f, 0xff, 0xff, 0xff, 0x7f}} {
+		f.Add(append([]byte{TagInteger, byte(len(b))}, b...))
 	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		walkBER(t, b, 0)
+		numbers(t, b)
+		if checkOID(b) != nil {
+			return
+		}
+		var again []byte
+		for at, sub := 0, uint64(0); at < len(b); at++ {
+			if sub = sub<<7 | uint64(b[at]&0x7f); b[at]&0x80 == 0 {
+				again, sub = AppendSub(again, uint32(sub)), 0
+			}
+		}
+		if !bytes.Equal(again, b) {
+			t.Errorf("OID % x became % x", b, again)
+		}
+		if text := OID(b).String(); text == "" || text[0] < '0' || text[0] > '2' || text[1] != '.' {
+			t.Errorf("OID % x is %q", b, text)
+		}
+	})
+}
+
+// walkBER takes values apart as long as they have parts.
+func walkBER(t *testing.T, b []byte, depth int) {
+	t.Helper()
+	for len(b) > 0 {
+		tag, val, rest, err := next(b)
+		if err != nil {
+			return
+		}
+		if head := len(b) - len(val) - len(rest); !corpus.Within(b, val) || cap(val) != len(val) || !corpus.Within(b, rest) || head < 2 || head > 6 {
+			t.Fatalf("value of %d bytes and rest of %d out of %d", len(val), len(rest), len(b))
+		}
+		again := append(appendHead(nil, tag, len(val)), val...)
+		if tag2, val2, rest2, err := next(again); tag2 != tag || !bytes.Equal(val2, val) || len(rest2) > 0 || err != nil || len(again) != tlvLen(len(val)) {
+			t.Fatalf("a value of %d bytes became %d, %v", len(val), len(val2), err)
+		}
+		if tag&0x20 != 0 && depth < 8 {
+			walkBER(t, val, depth+1)
+		}
+		numbers(t, val)
+		b = rest
+	}
+}
+
+func numbers(t *testing.T, val []byte) {
+	t.Helper()
+	if n, err := signed(val); err == nil {
+		again := AppendInt(nil, n)
+		if m, err := signed(again); m != n || err != nil || len(again) > len(val) || len(again) > 4 {
+			t.Errorf("INTEGER % x is %d, then % x, %d, %v", val, n, again, m, err)
+		}
+	}
+	if n, err := unsigned(val); err == nil {
+		again := AppendUint(nil, n)
+		if m, err := unsigned(again); m != n || err != nil || len(again) > 5 {
+			t.Errorf("unsigned % x is %d, then % x, %d, %v", val, n, again, m, err)
+		}
+	}
+}
+
+// FuzzMessage: no panic; what is parsed lies inside the message; both walks see
+// the same variables; names print.
+func FuzzMessage(f *testing.F) {
+	corpus.Add(f, corpus.SNMP(f))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var m Message
 		if m.Parse(b) != nil {
 			return
 		}
-		n, size := 0, 0
-		it := m.VarBinds()
-		for v, ok := it.Next(); ok; v, ok = it.Next() {
-			n, size = n+1, size+len(v.Name)+len(v.Value)
-			if again := AppendVarBind(nil, v.Name, v.Tag, v.Value); !bytes.Contains(b, v.Name) || len(again) > size+18 {
-				t.Errorf("variable %v is not of the message", v)
+		for name, val := range map[string][]byte{
+			"community": m.Community, "enterprise": m.enterprise, "trap OID": m.trapOID, "request id": m.id, "list": m.list, "objects": m.binds,
+		} {
+			if !corpus.Within(b, val) {
+				t.Errorf("%s is not of the message", name)
 			}
-			_ = v.Name.String()
 		}
-		if size > len(b) {
-			t.Errorf("%d bytes of variables in a message of %d", size, len(b))
+		if (m.PDU == TagTrapV1) != (m.Version == V1) || m.PDU != TagTrapV1 && m.PDU != TagTrapV2 && m.PDU != TagInform {
+			t.Errorf("PDU %#x in version %d", m.PDU, m.Version)
 		}
-		if m.PDU != TagInform {
+		all, own := m.VarBinds(), m.Objects()
+		if m.PDU != TagTrapV1 { // sysUpTime.0 and snmpTrapOID.0
+			all.Next()
+			all.Next()
+		}
+		for {
+			v, ok := all.Next()
+			w, also := own.Next()
+			if ok != also || !bytes.Equal(v.Name, w.Name) || v.Tag != w.Tag || !bytes.Equal(v.Value, w.Value) {
+				t.Fatalf("%v, %v and %v, %v", v, ok, w, also)
+			}
+			if !ok {
+				break
+			}
+			variable(t, b, v)
+		}
+		if len(m.AppendTrapOID(nil)) == 0 {
+			t.Error("the trap has no name")
+		}
+	})
+}
+
+func variable(t *testing.T, b []byte, v VarBind) {
+	t.Helper()
+	if !corpus.Within(b, v.Name) || !corpus.Within(b, v.Value) || checkOID(v.Name) != nil || len(v.Name.String()) == 0 {
+		t.Errorf("variable %v is not of the message", v)
+	}
+	i, isInt := v.Int()
+	u, isUint := v.Uint()
+	if isInt && (v.Tag != TagInteger || (i >= 0) != isUint || isUint && int64(i) != int64(u)) {
+		t.Errorf("variable %v is %d (%v) and %d (%v)", v, i, isInt, u, isUint)
+	}
+}
+
+// FuzzVarBinds: variables of any names and values, in a trap of either version
+// and in an inform, read back as they were written, and each message takes as
+// many bytes as its parts.
+func FuzzVarBinds(f *testing.F) {
+	for _, in := range corpus.SNMP(f) {
+		var m Message
+		if m.Parse(in.Bytes) != nil {
+			continue
+		}
+		for it := m.VarBinds(); ; {
+			v, ok := it.Next()
+			if !ok {
+				break
+			}
+			f.Add(m.Community, m.RequestID, m.UpTime, []byte(v.Name), v.Tag, v.Value, uint8(len(m.list)))
+		}
+	}
+	f.Fuzz(func(t *testing.T, community []byte, id int32, up uint32, name []byte, tag byte, val []byte, times uint8) {
+		if checkOID(name) != nil || tag&0x1f == 0x1f || len(val) > 4096 {
 			return
 		}
-		out := AppendResponse(nil, &m)
-		back := bytes.Clone(out)
-		back[bytes.IndexByte(back, TagResponse)] = TagInform
-		if i := bytes.IndexByte(out[:len(out)-len(m.list)], TagResponse); bytes.IndexByte(m.Community, TagResponse) < 0 && i >= 0 {
-			var r Message
-			if err := r.Parse(back); err != nil || r.RequestID != m.RequestID || !bytes.Equal(r.list, m.list) || !bytes.Equal(r.Community, m.Community) {
-				t.Errorf("the response does not read back: %v", err)
+		n := Notification{Community: community, RequestID: id, UpTime: up, TrapOID: name}
+		for range times {
+			n.Objects = AppendVarBind(n.Objects, name, tag, val)
+		}
+		for pdu, msg := range map[byte][]byte{
+			TagTrapV2: AppendTrap(nil, &n), TagInform: AppendInform(nil, &n), TagTrapV1: AppendTrapV1(nil, &n, [4]byte{1, 2, 3, 4}, times&0x7f),
+		} {
+			var m Message
+			if err := m.Parse(msg); err != nil {
+				t.Fatalf("PDU %#x: %v", pdu, err)
 			}
+			if m.PDU != pdu || !bytes.Equal(m.Community, community) || m.UpTime != up || pdu != TagTrapV1 && m.RequestID != id {
+				t.Errorf("%+v of %+v", m, n)
+			}
+			if m.enterprise.Is(string(name)) == m.trapOID.Is(string(name)) || pdu == TagTrapV1 && !m.IsTrap(string(name), times&0x7f) {
+				t.Errorf("PDU %#x: the trap is another one", pdu)
+			}
+			count := 0
+			for it := m.Objects(); ; count++ {
+				v, ok := it.Next()
+				if !ok {
+					break
+				}
+				if !bytes.Equal(v.Name, name) || v.Tag != tag || !bytes.Equal(v.Value, val) {
+					t.Fatalf("variable %d is %v", count, v)
+				}
+			}
+			if count != int(times) || !bytes.Equal(m.binds, n.Objects) {
+				t.Errorf("%d variables, want %d", count, times)
+			}
+		}
+	})
+}
+
+// FuzzResponse: the Response to an inform is the inform with another PDU and
+// without an error (RFC 3416 section 4.2.7), every length in its shortest form.
+func FuzzResponse(f *testing.F) {
+	corpus.Add(f, corpus.SNMP(f))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var m, back Message
+		if m.Parse(b) != nil || m.PDU != TagInform {
+			return
+		}
+		out := AppendResponse([]byte("before"), &m)[len("before"):]
+		val, err := only(out, TagSequence)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := len(out) - len(val) + 3 + tlvLen(len(m.Community)) // behind version and community
+		if out[at] != TagResponse {
+			t.Fatalf("PDU %#x", out[at])
+		}
+		out[at] = TagInform
+		if err := back.Parse(out); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(back.id, m.id) || !bytes.Equal(back.list, m.list) || !bytes.Equal(back.Community, m.Community) {
+			t.Errorf("%+v, want %+v", back, m)
+		}
+		if again := AppendResponse(nil, &back); len(again) != len(out) || len(out) > len(b)+6 {
+			t.Errorf("a response of %d bytes, then %d, to an inform of %d", len(out), len(again), len(b))
 		}
 	})
 }

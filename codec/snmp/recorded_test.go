@@ -3,10 +3,10 @@ package snmp
 import (
 	"testing"
 
-	"github.com/clusto/clusto-engine/codec/pcaptest"
+	"github.com/clusto/clusto-engine/fuzz/corpus"
 )
 
-func recorded(tb testing.TB) (payloads [][]byte) { return pcaptest.Traps(tb, ".") }
+func recorded(tb testing.TB) (payloads [][]byte) { return corpus.Traps(tb) }
 
 // TestRecorded: what each kind of datagram in the capture is.
 func TestRecorded(t *testing.T) {
