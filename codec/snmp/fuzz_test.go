@@ -8,7 +8,8 @@ import (
 )
 
 // FuzzBER: no panic; a value lies inside of what holds it, and its parts make up
-// all of it; numbers and names that are read, written anew, read the same.
+// all of it; a variable binding found the short way is found the long way;
+// numbers and names that are read, written anew, read the same.
 func FuzzBER(f *testing.F) {
 	corpus.Add(f, corpus.SNMP(f))
 	for _, b := range [][]byte{{0x80, 0, 0, 0}, {0x7f, 0xff, 0xff, 0xff}, {0, 0xff, 0xff, 0xff, 0xff}, {0x8f, 0xff, 0xff, 0xff, 0x7f}} {
@@ -29,7 +30,7 @@ func FuzzBER(f *testing.F) {
 		if !bytes.Equal(again, b) {
 			t.Errorf("OID % x became % x", b, again)
 		}
-		if text := OID(b).String(); text == "" || text[0] < '0' || text[0] > '2' || text[1] != '.' {
+		if text := OID(b).String(); len(text) < 3 || text[0] < '0' || text[0] > '2' || text[1] != '.' {
 			t.Errorf("OID % x is %q", b, text)
 		}
 	})
@@ -38,23 +39,35 @@ func FuzzBER(f *testing.F) {
 // walkBER takes values apart as long as they have parts.
 func walkBER(t *testing.T, b []byte, depth int) {
 	t.Helper()
-	for len(b) > 0 {
-		tag, val, rest, err := next(b)
-		if err != nil {
+	for at := 0; at < len(b); {
+		short, shortErr := findBind(b, at)
+		long, longErr := longBind(b, at)
+		if short != long || shortErr != longErr {
+			t.Fatalf("a binding at %d is %+v, %v, and the long way %+v, %v", at, short, shortErr, long, longErr)
+		}
+		tag, from, to := tlv(b, at)
+		if from == 0 {
+			if fault(b, at) == nil {
+				t.Errorf("there is no value at %d, and nothing is wrong", at)
+			}
 			return
 		}
-		if head := len(b) - len(val) - len(rest); !corpus.Within(b, val) || cap(val) != len(val) || !corpus.Within(b, rest) || head < 2 || head > 6 {
-			t.Fatalf("value of %d bytes and rest of %d out of %d", len(val), len(rest), len(b))
+		if head := from - at; head < 2 || head > 6 || to < from || to > len(b) || tag != b[at] {
+			t.Fatalf("the value at %d of %d is from %d to %d, its tag %#x", at, len(b), from, to, tag)
 		}
+		val := b[from:to]
 		again := append(appendHead(nil, tag, len(val)), val...)
-		if tag2, val2, rest2, err := next(again); tag2 != tag || !bytes.Equal(val2, val) || len(rest2) > 0 || err != nil || len(again) != tlvLen(len(val)) {
-			t.Fatalf("a value of %d bytes became %d, %v", len(val), len(val2), err)
+		if tag2, from2, to2 := tlv(again, 0); tag2 != tag || !bytes.Equal(again[from2:to2], val) || to2 < len(again) || len(again) != tlvLen(len(val)) {
+			t.Fatalf("a value of %d bytes became %d", len(val), to2-from2)
+		}
+		r := reader{b: b, at: at}
+		if got := r.value(tag); r.err != nil || r.at != to || !bytes.Equal(got, val) || cap(got) != len(got) {
+			t.Errorf("reader gives % x and is at %d, %v", got, r.at, r.err)
 		}
 		if tag&0x20 != 0 && depth < 8 {
 			walkBER(t, val, depth+1)
 		}
-		numbers(t, val)
-		b = rest
+		at = to
 	}
 }
 
@@ -192,9 +205,10 @@ func FuzzResponse(f *testing.F) {
 			return
 		}
 		out := AppendResponse([]byte("before"), &m)[len("before"):]
-		val, err := only(out, TagSequence)
-		if err != nil {
-			t.Fatal(err)
+		r := reader{b: out}
+		val := r.last(TagSequence)
+		if r.err != nil {
+			t.Fatal(r.err)
 		}
 		at := len(out) - len(val) + 3 + tlvLen(len(m.Community)) // behind version and community
 		if out[at] != TagResponse {
