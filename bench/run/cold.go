@@ -9,15 +9,29 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/clusto/clusto-engine/clusto"
+	"github.com/clusto/clusto-engine/clusto/client"
 )
 
 // coldResult is a storm that met an empty cache.
 type coldResult struct {
-	Delay   string  `json:"delay"` // of each call
-	Seconds float64 `json:"seconds"`
-	Done    int     `json:"done"`
+	Delay   string  `json:"delay"`   // of each call
+	Alone   float64 `json:"alone"`   // seconds that the calls take, without a DHCP server
+	Seconds float64 `json:"seconds"` // until the last host had its lease
+	Done    float64 `json:"done"`
 	Calls   int     `json:"calls"` // of the inventory, for hosts
+	Failed  string  `json:"failed,omitempty"`
 }
+
+// together is how many calls clusto-dhcpd makes at once; coldSample is how many
+// hosts are asked for to see what the calls take alone.
+const (
+	together   = 64
+	coldSample = 2048
+)
 
 const slowAddr = "127.0.0.1:9995"
 
@@ -45,8 +59,14 @@ func (s *slow) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.ReverseProxy.ServeHTTP(w, r)
 }
 
+// coldReady: its /readyz waits for the hosts, which it has tried to fetch by now.
+func coldReady(d *process) bool {
+	return strings.Contains(d.log.String(), "could not be fetched beforehand")
+}
+
 // cold powers all hosts on before clusto-dhcpd knows any.
 func (l *lab) cold(text string) (c coldResult, err error) {
+	c.Delay = text
 	delay, err := time.ParseDuration(text)
 	if err != nil || delay < 0 {
 		return c, fmt.Errorf("--cold %q is no time, as in 10ms", text)
@@ -65,7 +85,11 @@ func (l *lab) cold(text string) (c coldResult, err error) {
 	srv := &http.Server{Handler: proxy}
 	go srv.Serve(ln) //nolint:errcheck // Close ends it
 	defer srv.Close()
-	d, err := l.startDHCPD("http://" + slowAddr)
+	if c.Alone, err = l.alone(); err != nil {
+		return c, err
+	}
+	proxy.calls.Store(0)
+	d, err := l.startDHCPD("http://"+slowAddr, coldReady)
 	if err != nil {
 		return c, err
 	}
@@ -74,7 +98,32 @@ func (l *lab) cold(text string) (c coldResult, err error) {
 	if err != nil {
 		return c, err
 	}
-	c = coldResult{Delay: text, Seconds: f.Seconds, Done: int(f.Rate*f.Seconds + 0.5), Calls: int(proxy.calls.Load())}
-	l.say("cold storm, %s a call: %d of %d hosts in %.2f s, %d calls", text, c.Done, l.Hosts, c.Seconds, c.Calls)
+	c.Seconds, c.Done, c.Calls = f.Seconds, f.Done, int(proxy.calls.Load())
+	l.say("cold storm, %s a call: %.0f of %d hosts in %.2f s, %d calls, which alone take %.2f s", text, c.Done, l.Hosts, c.Seconds, c.Calls, c.Alone)
 	return c, nil
+}
+
+// alone gives the seconds that a call for each host takes by itself, as many at
+// once as clusto-dhcpd makes: the inventory's own throughput.
+func (l *lab) alone() (float64, error) {
+	c, err := client.New(client.Config{URL: "http://" + slowAddr})
+	if err != nil {
+		return 0, err
+	}
+	n := min(coldSample, l.Hosts)
+	g, ctx := errgroup.WithContext(l.ctx)
+	g.SetLimit(together)
+	begun := time.Now()
+	for i := range n {
+		g.Go(func() error {
+			_, text := l.host(i)
+			mac, err := clusto.ParseMAC(text)
+			if err == nil {
+				_, err = c.Host(ctx, mac)
+			}
+			return err
+		})
+	}
+	err = g.Wait()
+	return time.Since(begun).Seconds() * float64(l.Hosts) / float64(n), err
 }

@@ -136,7 +136,7 @@ func (l *lab) await(p *process, ready func() bool) error {
 		case <-p.ended:
 			return fmt.Errorf("%s ended right away: %v\n%s", p.cmd.Path, p.err, &p.log)
 		case <-late:
-			return fmt.Errorf("%s does not get ready in %v", p.cmd.Path, patience)
+			return fmt.Errorf("%s does not get ready in %v; it says\n%s", p.cmd.Path, patience, &p.log)
 		case <-l.ctx.Done():
 			return context.Cause(l.ctx)
 		case <-tick.C:

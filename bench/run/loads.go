@@ -18,6 +18,7 @@ type figures struct {
 	P99     float64 `json:"p99_us"`  //
 	P999    float64 `json:"p999_us"` //
 	Seconds float64 `json:"seconds"` // until the last host had its lease
+	Done    float64 `json:"done"`    // hosts that have their lease, or exchanges
 	Again   float64 `json:"retransmitted"`
 	CPU     float64 `json:"cpu_seconds_per_million"` // replies; of the server's programs
 	RSS     float64 `json:"rss_bytes"`               // of the server's programs, afterwards
@@ -92,7 +93,7 @@ func (l *lab) storm(mode string, args ...string) (f figures, replies int, err er
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		return f, 0, fmt.Errorf("read what clusto-storm %s prints: %w\n%s", mode, err, text)
 	}
-	f = figures{Rate: r.Rate, Loss: r.Loss, Seconds: r.Seconds, Again: float64(r.Retransmitted)}
+	f = figures{Rate: r.Rate, Loss: r.Loss, Seconds: r.Seconds, Done: float64(r.Done), Again: float64(r.Retransmitted)}
 	if n := len(r.Latencies); n > 0 {
 		last := r.Latencies[n-1]
 		f.P50, f.P90, f.P99, f.P999 = last.P50, last.P90, last.P99, last.P999

@@ -148,8 +148,12 @@ func (r *report) coldTable(b *strings.Builder) {
 	if len(r.Cold) == 0 {
 		return
 	}
-	b.WriteString("\n### All hosts at once, an empty cache, a slow inventory\n\n| a call takes | last lease after | leases | calls of the inventory | hosts a second |\n|---|---|---|---|---|\n")
+	b.WriteString("\n### All hosts at once, an empty cache, a slow inventory\n\n| a call takes | last lease after | the calls alone | times that | leases | calls of the inventory |\n|---|---|---|---|---|---|\n")
 	for _, c := range r.Cold {
-		fmt.Fprintf(b, "| %s | %.2f s | %d | %d | %.0f |\n", c.Delay, c.Seconds, c.Done, c.Calls, float64(c.Done)/c.Seconds)
+		if c.Failed != "" {
+			fmt.Fprintf(b, "| %s | failed: %s |\n", c.Delay, firstLine(c.Failed))
+			continue
+		}
+		fmt.Fprintf(b, "| %s | %.2f s | %.2f s | %.2f | %.0f | %d |\n", c.Delay, c.Seconds, c.Alone, c.Seconds/c.Alone, c.Done, c.Calls)
 	}
 }

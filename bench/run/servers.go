@@ -84,7 +84,7 @@ func startClusto(l *lab) ([]*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := l.startDHCPD("http://" + apiAddr)
+	d, err := l.startDHCPD("http://"+apiAddr, func(*process) bool { return ready(metricsAddr) })
 	if err != nil {
 		h.stop()
 		return nil, err
@@ -104,16 +104,14 @@ func (l *lab) startHTTPD() (*process, error) {
 	return h, nil
 }
 
-func (l *lab) startDHCPD(api string, more ...string) (*process, error) {
-	args := []string{
+func (l *lab) startDHCPD(api string, ready func(*process) bool) (*process, error) {
+	d, err := l.start(l.file("clusto-dhcpd"),
 		"--config", l.file("services.conf"), "--interface", "srv0", "--api-url", api,
-		"--metrics", metricsAddr, "--cache-file", "", "--workers", "1",
-	}
-	d, err := l.start(l.file("clusto-dhcpd"), append(args, more...)...)
+		"--metrics", metricsAddr, "--cache-file", "", "--workers", "1")
 	if err != nil {
 		return nil, err
 	}
-	if err := l.await(d, func() bool { return ready(metricsAddr) }); err != nil {
+	if err := l.await(d, func() bool { return ready(d) }); err != nil {
 		d.stop()
 		return nil, err
 	}
