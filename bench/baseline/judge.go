@@ -1,0 +1,85 @@
+package main
+
+import (
+	"bytes"
+	"encoding/csv"
+	"fmt"
+	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+var (
+	packageLine   = regexp.MustCompile(`^pkg: (\S+)$`)
+	benchmarkLine = regexp.MustCompile(`^(Benchmark\S*?)(?:-[0-9]+)?\s.*\s([0-9]+) allocs/op`)
+)
+
+// allocations gives the allocations of each benchmark in what go test prints, by
+// package and name: the most of its runs.
+func allocations(text []byte) map[string]int {
+	most, pkg := map[string]int{}, ""
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		if m := packageLine.FindStringSubmatch(line); m != nil {
+			pkg = m[1]
+		}
+		if m := benchmarkLine.FindStringSubmatch(line); m != nil {
+			n, _ := strconv.Atoi(m[2]) // digits
+			name := pkg + "." + m[1]
+			most[name] = max(most[name], n)
+		}
+	}
+	return most
+}
+
+// judge gives an error that names all that allocates more than is on record, and
+// what only one side has: nobody would notice what that allocates.
+func judge(recorded, measured map[string]int) error {
+	var faults []string
+	for _, name := range slices.Sorted(maps.Keys(measured)) {
+		switch was, ok := recorded[name]; {
+		case !ok:
+			faults = append(faults, name+" is not on record")
+		case measured[name] > was:
+			faults = append(faults, fmt.Sprintf("%s makes %d allocations, where %d are on record", name, measured[name], was))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(recorded)) {
+		if _, ok := measured[name]; !ok {
+			faults = append(faults, name+" is on record, and was not measured")
+		}
+	}
+	switch {
+	case len(measured) == 0:
+		return fmt.Errorf("no benchmark was run")
+	case len(faults) > 0:
+		return fmt.Errorf("%s\nif that is meant to be: go run ./bench/baseline --record", strings.Join(faults, "\n"))
+	}
+	return nil
+}
+
+// slowed reads benchstat's table as CSV and gives what takes more time, as far
+// as chance does not explain it.
+func slowed(table []byte) (names []string, err error) {
+	r := csv.NewReader(bytes.NewReader(table))
+	r.FieldsPerRecord = -1
+	pkg, unit := "", ""
+	for {
+		row, err := r.Read()
+		switch {
+		case err == io.EOF:
+			return names, nil
+		case err != nil:
+			return names, fmt.Errorf("read what benchstat prints: %w", err)
+		case len(row) == 1 && strings.HasPrefix(row[0], "pkg: "):
+			pkg = strings.TrimPrefix(row[0], "pkg: ")
+		case len(row) > 5 && row[0] == "":
+			unit = row[1]
+		case len(row) > 6 && unit == "sec/op" && strings.HasPrefix(row[5], "+") && row[0] != "geomean":
+			names = append(names, fmt.Sprintf("%s.%s takes %s time (%s)", pkg, row[0], row[5], row[6]))
+		}
+	}
+}
