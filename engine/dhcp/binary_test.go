@@ -24,7 +24,7 @@ func answers(t *testing.T, p *Prepared) (all []byte) {
 }
 
 // saved gives hosts of every kind that there is to keep.
-func saved(t *testing.T) map[string]*Prepared {
+func saved(t testing.TB) map[string]*Prepared {
 	t.Helper()
 	all := map[string]*Prepared{}
 	for name, change := range map[string]func(*clusto.Host){

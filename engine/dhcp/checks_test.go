@@ -1,0 +1,330 @@
+package dhcp
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/clusto/clusto-engine/clusto"
+	"github.com/clusto/clusto-engine/codec/dhcp4"
+	"github.com/clusto/clusto-engine/codec/frame"
+	"github.com/clusto/clusto-engine/engine"
+)
+
+// check holds a decision, and the reply that is made of it, against the host as
+// the inventory has it and the request as it was sent.
+type check struct {
+	t     *testing.T
+	h     *clusto.Host
+	r     *Request
+	d     *Decision
+	site  *Site
+	fresh bool
+}
+
+// opt gives an option of the request.
+func (c *check) opt(code byte) ([]byte, bool) { return c.r.Opts.Get(code) }
+
+func (c *check) optAddr(code byte) [4]byte {
+	if b, ok := c.opt(code); ok && len(b) == 4 {
+		return [4]byte(b)
+	}
+	return [4]byte{}
+}
+
+// eligible reports whether the inventory gives the host that address.
+func (c *check) eligible(ip [4]byte) bool {
+	return slices.ContainsFunc(c.h.Addresses, func(a clusto.Address) bool {
+		return a.IP.As4() == ip && (a.OSPort == "ipmi0") == c.h.BMC
+	})
+}
+
+// wanted is the address that a REQUEST asks for.
+func (c *check) wanted() [4]byte {
+	ci := c.r.Msg.CIAddr()
+	ip, server := c.optAddr(50), c.optAddr(54)
+	if server == [4]byte{} && ci != [4]byte{} || ip == [4]byte{} {
+		return ci
+	}
+	return ip
+}
+
+// verdict: who is answered at all, and with what.
+func (c *check) verdict() {
+	t, d := c.t, c.d
+	answered := d.Verdict == engine.Reply || d.Verdict == engine.Nak
+	if answered && (!c.h.Enabled || len(c.h.Ambiguous) > 0) {
+		t.Errorf("%v to a host that may not be answered", d.Verdict)
+	}
+	if (d.Verdict == engine.Disabled) != (!c.h.Enabled && len(c.h.Ambiguous) == 0) || (d.Verdict == engine.Ambiguous) != (len(c.h.Ambiguous) > 0) {
+		t.Errorf("%v, enabled %v, ambiguous %v", d.Verdict, c.h.Enabled, c.h.Ambiguous)
+	}
+	want := map[dhcp4.MessageType][]dhcp4.MessageType{
+		0: {0}, dhcp4.Discover: {dhcp4.Offer}, dhcp4.Request: {dhcp4.Ack, dhcp4.Nak}, dhcp4.Inform: {dhcp4.Ack},
+	}[c.r.Type]
+	if answered && !slices.Contains(want, d.Type) || d.Verdict == engine.Nak != (answered && d.Type == dhcp4.Nak) {
+		t.Errorf("%v of type %v to %v", d.Verdict, d.Type, c.r.Type)
+	}
+	if d.Verdict == engine.Nak && (!c.fresh || c.r.Type != dhcp4.Request || c.firmware() && !c.site.NakPXE) {
+		t.Errorf("a NAK to %v: fresh %v, firmware %v", c.r.Type, c.fresh, c.firmware())
+	}
+	if d.Verdict == engine.Nak && c.eligible(c.wanted()) && (c.optAddr(54) != [4]byte{} || c.r.Msg.CIAddr() != [4]byte{}) {
+		t.Errorf("a NAK for %v, which is the host's", c.wanted())
+	}
+	if server := c.optAddr(54); answered && c.r.Type == dhcp4.Request && server != [4]byte{} {
+		_, local := c.r.Link.Local[netip.AddrFrom4(server)]
+		if server != d.Server && !local && !slices.ContainsFunc(c.r.Link.AddrsOn(c.r.vlan()), func(p netip.Prefix) bool { return p.Addr().As4() == server }) {
+			t.Errorf("%v though the client chose %v, and we are %v", d.Verdict, server, d.Server)
+		}
+	}
+	if answered && (d.Source == [4]byte{} || d.Server == [4]byte{}) {
+		t.Errorf("from %v, server id %v", d.Source, d.Server)
+	}
+}
+
+func (c *check) firmware() bool {
+	class, _ := c.opt(60)
+	return bytes.HasPrefix(class, []byte("PXEClient")) || bytes.HasPrefix(class, []byte("HTTPClient"))
+}
+
+// reply: the frame as others have to read it.
+func (c *check) reply(b []byte, dropped int) {
+	if dropped < 0 {
+		if len(b) != 0 {
+			c.t.Errorf("%d bytes of a reply that does not fit", len(b))
+		}
+		return
+	}
+	size := len(b)
+	if c.r.outer.TPID != 0 { // as the client's kernel takes it out again: behind both addresses
+		if got := (frame.Tag{TPID: binary.BigEndian.Uint16(b[12:]), TCI: binary.BigEndian.Uint16(b[14:])}); got != c.r.outer {
+			c.t.Errorf("outer tag %v, the request's was %v", got, c.r.outer)
+		}
+		b = slices.Concat(b[:12], b[16:])
+	}
+	var u frame.UDP4
+	if err := u.Parse(b, false); err != nil {
+		c.t.Fatalf("the reply: %v", err)
+	}
+	if q := &c.r.Frame; u.NTags != q.NTags || !slices.Equal(u.Tags[:u.NTags], q.Tags[:q.NTags]) {
+		c.t.Errorf("tags %v, the request's were %v", u.Tags[:u.NTags], q.Tags[:q.NTags])
+	}
+	c.length(size, u.Payload)
+	m, err := dhcp4.Parse(u.Payload)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	var x dhcp4.Index
+	if err := x.Build(m); err != nil {
+		c.t.Fatalf("the reply's options: %v", err)
+	}
+	c.fixed(&m)
+	c.order(&m)
+	c.options(&x)
+	c.destination(&u, &m)
+	if c.d.Verdict == engine.Nak {
+		c.nak(&m)
+	} else {
+		c.address(&m)
+		c.times(&x)
+	}
+}
+
+// length: what the client takes, what the interface sends in one piece, and what
+// old ones want at least (RFC 1542 section 2.1).
+func (c *check) length(frame int, payload []byte) {
+	most := 576
+	if size, ok := c.opt(57); ok {
+		most = max(576, int(binary.BigEndian.Uint16(size)))
+	}
+	if mtu := c.r.Link.MTU; mtu > 0 {
+		most = min(most, mtu)
+	}
+	if n := len(payload); n < 300 || n+28 > most || frame > engine.FrameSize {
+		c.t.Errorf("%d bytes of message in a frame of %d; at most %d with IP and UDP", n, frame, most)
+	}
+}
+
+// fixed: RFC 2131 section 4.3.1, table 3.
+func (c *check) fixed(m *dhcp4.View) {
+	q := c.r.Msg
+	if m.Op() != dhcp4.OpReply || m.HType() != 1 || m.HLen() != 6 || m.Hops() != 0 || m.Secs() != 0 ||
+		m.XID() != q.XID() || m.GIAddr() != q.GIAddr() || m.CHAddr() != q.CHAddr() {
+		c.t.Errorf("a reply of % x to % x", m.Vend(), q.Vend())
+	}
+	if flags := q.Flags(); m.Flags() != flags && (c.d.Verdict != engine.Nak || m.Flags() != flags|dhcp4.FlagBroadcast) {
+		c.t.Errorf("flags %#x, the request's were %#x", m.Flags(), flags)
+	}
+	if !m.HasCookie() {
+		c.t.Error("no magic cookie")
+	}
+}
+
+// order: 53 first, 82 last, parts of a split option side by side in each field.
+func (c *check) order(m *dhcp4.View) {
+	var codes []byte
+	for it := m.Options(); ; {
+		code, _, ok := it.Next()
+		if !ok {
+			break
+		}
+		codes = append(codes, code)
+	}
+	codes = slices.Compact(codes)
+	sorted := slices.Sorted(slices.Values(codes))
+	if len(slices.Compact(sorted)) != len(codes) {
+		c.t.Errorf("an option comes twice: %v", codes)
+	}
+	if c.d.Type != 0 && (len(codes) == 0 || codes[0] != 53) {
+		c.t.Errorf("53 is not the first: %v", codes)
+	}
+	if _, relayed := c.opt(82); relayed && codes[len(codes)-1] != 82 {
+		c.t.Errorf("82 is not the last: %v", codes)
+	}
+}
+
+// options: what is echoed (RFC 3046 section 2.2, RFC 6842, RFC 3011), what says
+// who answers, and what nobody asked for.
+func (c *check) options(x *dhcp4.Index) {
+	for _, code := range []byte{82, 61, 118} {
+		want, has := c.opt(code)
+		got, ok := x.Get(code)
+		if code == 118 && c.d.Verdict == engine.Nak {
+			has = false
+		}
+		if ok != has || has && !bytes.Equal(got, want) {
+			c.t.Errorf("option %d: % x (%v), the request's was % x (%v)", code, got, ok, want, has)
+		}
+	}
+	typ, hasType := x.Get(53)
+	id, hasID := x.Get(54)
+	if bootp := c.r.Type == 0; bootp == hasType || bootp == hasID || !bootp && (dhcp4.MessageType(typ[0]) != c.d.Type || [4]byte(id) != c.d.Server) {
+		c.t.Errorf("type % x, server % x, want %v and %v", typ, id, c.d.Type, c.d.Server)
+	}
+	for _, code := range []byte{0, 50, 55, 57, 255} {
+		if _, ok := x.Get(code); ok {
+			c.t.Errorf("a server does not send option %d", code)
+		}
+	}
+	if c.firmware() && x.Overload() != 0 {
+		c.t.Errorf("option 52 is %d for boot firmware", x.Overload())
+	}
+}
+
+// destination: RFC 2131 section 4.1.
+func (c *check) destination(u *frame.UDP4, m *dhcp4.View) {
+	gi, ci := m.GIAddr(), c.r.Msg.CIAddr()
+	everyone := [4]byte{255, 255, 255, 255}
+	want, port := m.YIAddr(), uint16(68)
+	switch {
+	case gi != [4]byte{}:
+		want, port = gi, 67
+		if agent, ok := c.opt(82); ok {
+			if _, other := dhcp4.AgentSub(agent, dhcp4.AgentSourcePort); other {
+				port = c.r.Frame.SrcPort
+			}
+		}
+	case c.d.Verdict == engine.Nak:
+		want = everyone
+	case ci != [4]byte{}:
+		want = ci
+	case c.r.Msg.Broadcast():
+		want = everyone
+	case c.r.MAC == u.EthDst: // by unicast, without ARP
+	default:
+		c.t.Errorf("to %v", u.EthDst)
+	}
+	if u.Dst != want || u.DstPort != port || u.SrcPort != 67 || u.Src != c.d.Source || u.EthSrc != c.r.Link.MAC {
+		c.t.Errorf("from %v:%d to %v:%d, want to %v:%d", u.Src, u.SrcPort, u.Dst, u.DstPort, want, port)
+	}
+	if want == everyone && u.EthDst != ethBroadcast {
+		c.t.Errorf("a broadcast to %v", u.EthDst)
+	}
+}
+
+// nak: RFC 2131 section 4.3.1, table 3.
+func (c *check) nak(m *dhcp4.View) {
+	none := [4]byte{}
+	if m.YIAddr() != none || m.CIAddr() != none || m.SIAddr() != none || slices.Max(m.File()) != 0 || slices.Max(m.SName()) != 0 {
+		c.t.Errorf("a NAK with yiaddr %v, ciaddr %v, siaddr %v, file %q", m.YIAddr(), m.CIAddr(), m.SIAddr(), m.File())
+	}
+	for it := m.Options(); ; {
+		code, _, ok := it.Next()
+		if !ok {
+			break
+		}
+		if !slices.Contains([]byte{53, 54, 56, 61, 82}, code) {
+			c.t.Errorf("a NAK with option %d", code)
+		}
+	}
+	if c.r.Msg.GIAddr() != none && !m.Broadcast() {
+		c.t.Error("a NAK for a relay without the broadcast bit")
+	}
+}
+
+// address: one that the inventory binds to the host, in the network of the request.
+func (c *check) address(m *dhcp4.View) {
+	yi := m.YIAddr()
+	if c.r.Type == dhcp4.Inform {
+		if yi != [4]byte{} || m.CIAddr() != c.r.Msg.CIAddr() {
+			c.t.Errorf("INFORM of %v got %v", c.r.Msg.CIAddr(), yi)
+		}
+		return
+	}
+	if !c.eligible(yi) {
+		c.t.Fatalf("yiaddr %v is none of %v", yi, c.h.Addresses)
+	}
+	if c.r.Type == dhcp4.Request {
+		if yi != c.wanted() {
+			c.t.Errorf("an ACK of %v to who asked for %v", yi, c.wanted())
+		}
+		return
+	}
+	from := c.from()
+	if from == [4]byte{} || yi == from {
+		return
+	}
+	if !slices.ContainsFunc(c.h.Addresses, func(a clusto.Address) bool {
+		return a.IP.As4() == yi && a.Network != nil && a.Network.Prefix.Contains(netip.AddrFrom4(from))
+	}) {
+		c.t.Errorf("%v for a client in the network of %v", yi, from)
+	}
+}
+
+// from is what the request says of its network: RFC 3527, RFC 3011, giaddr, ciaddr.
+func (c *check) from() [4]byte {
+	if agent, ok := c.opt(82); ok {
+		if link, ok := dhcp4.AgentSub(agent, dhcp4.AgentLinkSelection); ok && len(link) == 4 && [4]byte(link) != [4]byte{} {
+			return [4]byte(link)
+		}
+	}
+	if subnet := c.optAddr(118); subnet != [4]byte{} {
+		return subnet
+	}
+	if gi := c.r.Msg.GIAddr(); gi != [4]byte{} {
+		return gi
+	}
+	return c.r.Msg.CIAddr()
+}
+
+// times: T1 < T2 < lease (RFC 2131 section 4.4.5), and none without a lease.
+func (c *check) times(x *dhcp4.Index) {
+	seconds := func(code byte) (uint64, bool) {
+		b, ok := x.Get(code)
+		if !ok {
+			return 0, false
+		}
+		return uint64(binary.BigEndian.Uint32(b)), true
+	}
+	lease, leased := seconds(51)
+	t1, has1 := seconds(58)
+	t2, has2 := seconds(59)
+	if want := c.r.Type == dhcp4.Discover || c.r.Type == dhcp4.Request; leased != want || !want && (has1 || has2) {
+		c.t.Errorf("lease %v, T1 %v, T2 %v to %v", leased, has1, has2, c.r.Type)
+	}
+	if has1 && (t1 == 0 || t1 >= lease) || has2 && t2 >= lease || has1 && has2 && t1 >= t2 {
+		c.t.Errorf("T1 %d, T2 %d, lease %d", t1, t2, lease)
+	}
+}

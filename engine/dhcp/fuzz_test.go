@@ -1,0 +1,209 @@
+package dhcp
+
+import (
+	"bytes"
+	"maps"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/clusto/clusto-engine/clusto"
+	"github.com/clusto/clusto-engine/codec/dhcp4"
+	"github.com/clusto/clusto-engine/codec/frame"
+	"github.com/clusto/clusto-engine/engine"
+	"github.com/clusto/clusto-engine/fuzz/corpus"
+)
+
+// drawer makes things out of a fuzzer's bytes; zeros when they are used up.
+type drawer struct{ b []byte }
+
+func (d *drawer) byte() (b byte) {
+	if len(d.b) > 0 {
+		b, d.b = d.b[0], d.b[1:]
+	}
+	return b
+}
+
+func (d *drawer) below(n int) int { return int(d.byte()) % n }
+func (d *drawer) one() bool       { return d.byte()&1 != 0 }
+
+func (d *drawer) text() string {
+	n := min(int(d.byte()), len(d.b))
+	s := string(d.b[:n])
+	d.b = d.b[n:]
+	return s
+}
+
+// addr is one near the ones that the requests of the corpus name, or any.
+func (d *drawer) addr() netip.Addr {
+	switch d.below(4) {
+	case 0:
+		return netip.AddrFrom4([4]byte{10, 42, 0, d.byte()})
+	case 1:
+		return netip.AddrFrom4([4]byte{10, 43, 0, d.byte()})
+	}
+	return netip.AddrFrom4([4]byte{d.byte(), d.byte(), d.byte(), d.byte()})
+}
+
+var (
+	optionNames = append(slices.Sorted(maps.Keys(optionCodes)), "ipmanager", "unknown", "tftp_filename-efi64", "tftp_filename-ipxe", "tftp_server-bios", "lease_time-http")
+	valueTypes  = []clusto.Datatype{clusto.String, clusto.Int, clusto.JSON, clusto.Relation, clusto.Datetime}
+)
+
+func (d *drawer) host() *clusto.Host {
+	h := testHost()
+	h.Enabled, h.BMC, h.Addresses = d.below(8) != 1, d.below(4) == 1, nil
+	if d.below(8) == 1 {
+		h.Ambiguous = []string{"/server/a", "/server/b"}
+	}
+	if d.one() {
+		h.OSPort = "eth0"
+	}
+	if d.one() {
+		h.Hostname = d.text()
+	}
+	for range d.below(5) {
+		a := clusto.Address{IP: d.addr(), OSPort: []string{"", "eth0", "eth1", "ipmi0"}[d.below(4)]}
+		if d.below(4) != 0 {
+			gw := d.addr()
+			a.Network = &clusto.Network{Name: "n", Prefix: netip.PrefixFrom(a.IP, d.below(33)).Masked(), Gateway: gw}
+		}
+		h.Addresses = append(h.Addresses, a)
+	}
+	for range d.below(12) {
+		name := optionNames[d.below(len(optionNames))]
+		h.Attrs = append(h.Attrs, attr(name, clusto.Value{Type: valueTypes[d.below(5)], Int: int64(int8(d.byte())) << d.below(56), Str: d.text()}))
+	}
+	return h
+}
+
+func (d *drawer) site() (s Site) {
+	if d.one() {
+		s.ServerID = d.addr().As4()
+	}
+	s.NakPXE = d.one()
+	if d.one() {
+		s.Networks = []netip.Prefix{net42.Prefix}
+	}
+	return s
+}
+
+// packet wraps a message as its client, or its relay, sends it.
+func (d *drawer) packet(msg []byte) *engine.Packet {
+	link := testLink()
+	link.MTU = []int{0, 576, 1400, 1500, 9000}[d.below(5)]
+	if d.below(8) == 1 {
+		link.Addrs, link.VLANs = nil, nil
+	}
+	h := frame.Header{EthDst: ethBroadcast, EthSrc: relayMAC, Dst: [4]byte{255, 255, 255, 255}, SrcPort: 68, DstPort: dhcp4.ServerPort, NTags: d.below(3)}
+	copy(h.Tags[:h.NTags], []frame.Tag{{TPID: 0x8100, TCI: 43}, {TPID: 0x8100, TCI: 7}})
+	if d.one() {
+		h.Dst, h.SrcPort = [4]byte{10, 42, 0, 5}, 67
+	}
+	b := append(h.AppendTo(nil), msg...)
+	h.Finish(b)
+	p := &engine.Packet{Data: b, Link: link}
+	if d.below(4) == 1 {
+		p.TPID, p.TCI = 0x8100, 43
+	}
+	return p
+}
+
+// FuzzDecide: whatever host, site and request, an answer goes to a known host
+// that may be answered and gives what the inventory says, and all that RFC 2131
+// and the options' own RFCs want of an answer holds (see checks_test.go).
+func FuzzDecide(f *testing.F) {
+	plain := []byte{0, 0, 0, 1, 2, 0, 11, 0, 1, 24, 0, 0, 1}
+	for i, in := range corpus.DHCP(f) {
+		f.Add(in.Bytes, plain, []byte{0, 0, 0}, true)
+		f.Add(in.Bytes, bytes.Repeat([]byte{byte(i), 2, 0, byte(i * 7), 9, 'a', '1'}, 60), []byte{byte(i), byte(i >> 1), 1, 2, 3}, i%2 == 0)
+	}
+	f.Fuzz(func(t *testing.T, msg, host, set []byte, fresh bool) {
+		if len(msg) > 1<<15 {
+			return
+		}
+		h := (&drawer{host}).host()
+		p, _ := Prepare(h, PrepareConfig{})
+		d := drawer{set}
+		site := d.site()
+		packet := d.packet(msg)
+		kept := bytes.Clone(packet.Data)
+		var r Request
+		if v := r.Parse(packet); v != engine.None {
+			if v != engine.Malformed && v != engine.NotForUs && v != engine.BadChecksum {
+				t.Errorf("Parse: %v", v)
+			}
+			return
+		}
+		got := Decide(&r, p, fresh, &site)
+		if again := Decide(&r, p, fresh, &site); again != got {
+			t.Errorf("%+v, and then %+v", got, again)
+		}
+		c := check{t: t, h: h, r: &r, d: &got, site: &site, fresh: fresh}
+		c.verdict()
+		if got.Verdict != engine.Reply && got.Verdict != engine.Nak {
+			return
+		}
+		before := []byte("before")
+		out, dropped := appendReply(before, &r, p, &got)
+		if !bytes.Equal(packet.Data, kept) || string(out[:len(before)]) != "before" {
+			t.Fatal("the request, or what was there before, was written over")
+		}
+		c.reply(out[len(before):], dropped)
+	})
+}
+
+// FuzzPrepare: an attribute of any name and value never fails a host; what is
+// made of it can be walked to its end, no option is there twice, none is refused
+// and yet there, and what was left out is named.
+func FuzzPrepare(f *testing.F) {
+	for _, name := range optionNames {
+		for i, text := range []string{"10.42.0.7,10.42.0.8", "0x00ff", `["a.example.org", 7, null]`, "-1", "/pool/x", ""} {
+			f.Add(name, uint8(i), int64(i)<<31, text, name, uint8(1), int64(-1), "x")
+		}
+	}
+	f.Fuzz(func(t *testing.T, name string, typ uint8, num int64, text, name2 string, typ2 uint8, num2 int64, text2 string) {
+		h := testHost(attr(name, clusto.Value{Type: valueTypes[typ%5], Int: num, Str: text}), attr(name2, clusto.Value{Type: valueTypes[typ2%5], Int: num2, Str: text2}))
+		p, warnings := Prepare(h, PrepareConfig{Extra: map[string]byte{"extra": 224}})
+		if p.Verdict != engine.Reply || p.t1 >= p.t2 || p.t2 >= p.lease {
+			t.Errorf("%v, T1 %d, T2 %d, lease %d", p.Verdict, p.t1, p.t2, p.lease)
+		}
+		for _, w := range warnings {
+			if w.Entity == "" || w.Reason == "" {
+				t.Errorf("a warning that says nothing: %+v", w)
+			}
+		}
+		for _, opts := range []string{p.body.Value(), p.bindings[0].opts.Value(), p.boots.Value()[0][0].opts.Value()} {
+			last := -1
+			for opts != "" {
+				code, one := first(opts)
+				if _, no := refused[code]; no || int(code) <= last || len(one) < 3 {
+					t.Errorf("option %d of %d bytes behind %d", code, len(one), last)
+				}
+				last, opts = int(code), opts[len(one):]
+			}
+		}
+	})
+}
+
+// FuzzPrepared: bytes of a kept host, whatever was done to them, are refused or
+// make a host that can be answered from, and that is kept as the same bytes.
+func FuzzPrepared(f *testing.F) {
+	for _, p := range saved(f) {
+		b, _ := p.AppendBinary(nil)
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var p, q Prepared
+		if p.UnmarshalBinary(b) != nil {
+			return
+		}
+		again, _ := p.AppendBinary(nil)
+		if err := q.UnmarshalBinary(again); err != nil || q.Verdict != p.Verdict || len(q.bindings) != len(p.bindings) {
+			t.Fatalf("%v: %+v became %+v", err, p, q)
+		}
+		if a, b := answers(t, &p), answers(t, &q); !bytes.Equal(a, b) {
+			t.Errorf("answers of % x, and kept once more of % x", a, b)
+		}
+	})
+}
