@@ -20,9 +20,9 @@ import (
 // The network: the server at srv0 in the process's own namespace, the clients at
 // cli0 in another.
 var (
-	network    = netip.MustParsePrefix("10.99.0.0/16")
-	serverAddr = netip.MustParseAddr("10.99.0.1")
-	clientAddr = netip.MustParseAddr("10.99.255.254") // of the clients' relay
+	network    = netip.MustParsePrefix("10.96.0.0/12")
+	serverAddr = netip.MustParseAddr("10.96.0.1")
+	clientAddr = netip.MustParseAddr("10.111.255.254") // of the clients' relay
 )
 
 const (
@@ -40,8 +40,8 @@ type lab struct {
 }
 
 func newLab(ctx context.Context, f *flags) (*lab, error) {
-	if f.Hosts < 1 || f.Hosts > 60_000 || f.Rounds < 1 || f.Time < 100*time.Millisecond {
-		return nil, errors.New("--hosts is 1 to 60000, --rounds 1 or more, --time 100ms or more")
+	if f.Hosts < 1 || f.Hosts > 500_000 || f.Rounds < 1 || f.Time < 100*time.Millisecond {
+		return nil, errors.New("--hosts is 1 to 500000, --rounds 1 or more, --time 100ms or more")
 	}
 	l := &lab{flags: f, ctx: ctx}
 	var err error
@@ -77,8 +77,8 @@ func (l *lab) file(name string) string { return filepath.Join(l.dir, name) }
 
 // host gives the number of a host's address and MAC.
 func (l *lab) host(i int) (addr netip.Addr, mac string) {
-	n := i + 256 // from 10.99.1.0 on
-	return netip.AddrFrom4([4]byte{10, 99, byte(n >> 8), byte(n)}), fmt.Sprintf("02:00:00:00:%02x:%02x", i>>8, i&255)
+	n := i + 256 // from 10.96.1.0 on
+	return netip.AddrFrom4([4]byte{10, byte(96 + n>>16), byte(n >> 8), byte(n)}), fmt.Sprintf("02:00:00:%02x:%02x:%02x", i>>16, i>>8&255, i&255)
 }
 
 // macs is what clusto-storm takes as the clients.

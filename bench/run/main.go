@@ -21,7 +21,7 @@ import (
 )
 
 type flags struct {
-	Hosts   int           `default:"10000" help:"Hosts that every server knows, 60000 at most (${default})."`
+	Hosts   int           `default:"10000" help:"Hosts that every server knows, 500000 at most (${default})."`
 	Rounds  int           `default:"3" help:"How often each server has its turn; figures are medians (${default})."`
 	Time    time.Duration `default:"3s" help:"Time of one load (${default})."`
 	Servers []string      `default:"mirror,clusto,kea,isc,dnsmasq" help:"Who takes part (${default})."`

@@ -161,7 +161,7 @@ func startKea(l *lab) ([]*process, error) {
 
 func prepareISC(l *lab) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "authoritative;\ndefault-lease-time 3600;\nnext-server %s;\nfilename \"/pxelinux.0\";\noption routers %[1]s;\noption domain-name-servers %[1]s;\noption domain-name \"example.org\";\nsubnet 10.99.0.0 netmask 255.255.0.0 {}\n", serverAddr)
+	fmt.Fprintf(&b, "authoritative;\ndefault-lease-time 3600;\nnext-server %s;\nfilename \"/pxelinux.0\";\noption routers %[1]s;\noption domain-name-servers %[1]s;\noption domain-name \"example.org\";\nsubnet 10.96.0.0 netmask 255.240.0.0 {}\n", serverAddr)
 	for i := range l.Hosts {
 		addr, mac := l.host(i)
 		fmt.Fprintf(&b, "host h%05d { hardware ethernet %s; fixed-address %s; }\n", i, mac, addr)
@@ -182,7 +182,7 @@ func startISC(l *lab) ([]*process, error) {
 
 func prepareDnsmasq(l *lab) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "port=0\ninterface=srv0\nbind-interfaces\nno-ping\nleasefile-ro\ndhcp-lease-max=%d\ndhcp-range=10.99.0.0,static,255.255.0.0,1h\ndhcp-boot=/pxelinux.0,,%s\ndhcp-option=3,%[2]s\ndhcp-option=6,%[2]s\ndomain=example.org\n", l.Hosts+1000, serverAddr)
+	fmt.Fprintf(&b, "port=0\ninterface=srv0\nbind-interfaces\nno-ping\nleasefile-ro\ndhcp-lease-max=%d\ndhcp-range=10.96.0.0,static,255.240.0.0,1h\ndhcp-boot=/pxelinux.0,,%s\ndhcp-option=3,%[2]s\ndhcp-option=6,%[2]s\ndomain=example.org\n", l.Hosts+1000, serverAddr)
 	for i := range l.Hosts {
 		addr, mac := l.host(i)
 		fmt.Fprintf(&b, "dhcp-host=%s,%s\n", mac, addr)
