@@ -13,9 +13,6 @@ import (
 	"github.com/clusto/clusto-engine/clusto/rack"
 )
 
-// bootstrapMost is how many bootstrap MACs a server may have.
-const bootstrapMost = 8
-
 // decide finds out what an event that may be a server's comes to, and does it.
 func (w *worker) decide(ctx context.Context, ev Event, try *attempt) (Outcome, string, error) {
 	f, err := w.know(ctx)
@@ -36,10 +33,10 @@ func (w *worker) decide(ctx context.Context, ev Event, try *attempt) (Outcome, s
 		return 0, "", err
 	}
 	if len(owners) > 0 && half == "" {
-		return w.known(f, owners, port, peer, try)
+		return w.known(ctx, ev, f, port, owners, peer.To, try)
 	}
 	if connected && half == "" {
-		return w.attach(ctx, ev, peer.To, connectedOp(f, port, peer.To))
+		return w.attach(ctx, ev, f, port, peer.To, connectedOp(f, port, peer.To))
 	}
 	place, err := w.place(ctx, ev, f, port)
 	switch {
@@ -51,7 +48,7 @@ func (w *worker) decide(ctx context.Context, ev Event, try *attempt) (Outcome, s
 		return Refused, err.Error(), nil
 	}
 	if at, to := f.neighbour(place, port); to != "" && half == "" {
-		return w.attach(ctx, ev, to, connectedOp(f, at, to), clusto.Op{
+		return w.attach(ctx, ev, f, port, to, connectedOp(f, at, to), clusto.Op{
 			Op: "connect", Name: nameOf(to), Port: portNIC, Num: strconv.Itoa(place.NIC), To: f.sw.Name, ToNum: strconv.Itoa(port),
 		})
 	}
@@ -146,17 +143,6 @@ func (w *worker) place(ctx context.Context, ev Event, f *facts, port int) (rack.
 	return p, err
 }
 
-// known tells a MAC that is where clusto has it from one that is elsewhere.
-func (w *worker) known(f *facts, owners []clusto.Entity, port int, peer clusto.Port, try *attempt) (Outcome, string, error) {
-	if slices.ContainsFunc(owners, func(e clusto.Entity) bool { return e.Path() == peer.To }) {
-		return Known, "", nil
-	}
-	if !try.anew {
-		return 0, "", errChanged // another daemon may have put it there
-	}
-	return KnownMoved, fmt.Sprintf("clusto has the MAC on %s, and it appeared on %s port %d", paths(owners), f.sw.Path(), port), nil
-}
-
 // nameOf is the name in "/type/name".
 func nameOf(path string) string {
 	_, name, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
@@ -173,38 +159,6 @@ func (f *facts) neighbour(place rack.Placement, port int) (at int, to string) {
 		}
 	}
 	return 0, ""
-}
-
-// attach adds a MAC to a server, which the operations given check and connect.
-func (w *worker) attach(ctx context.Context, ev Event, to string, with ...clusto.Op) (Outcome, string, error) {
-	if !strings.HasPrefix(to, "/server/") {
-		return NotServerPort, "the port is connected to " + to, nil
-	}
-	name := nameOf(to)
-	var have []clusto.Attr
-	err := w.call(ctx, func(ctx context.Context) (err error) {
-		have, err = w.d.cfg.Inventory.Attrs(ctx, clusto.AttrQuery{Name: name, Key: "bootstrap"})
-		return gone(err)
-	})
-	if err != nil {
-		return 0, "", err
-	}
-	macs := slices.DeleteFunc(have, func(a clusto.Attr) bool { return a.Sub() != "mac" })
-	if len(macs) >= bootstrapMost {
-		return Crowded, fmt.Sprintf("%s has %d bootstrap MACs already", to, len(macs)), nil
-	}
-	ops := append(w.unknownMAC(ev.MAC), with...)
-	_, err = w.change(ctx, append(ops, bootstrapOp(name, ev.MAC)))
-	switch {
-	case err == nil && len(with) > 1:
-		w.facts = nil // a port is in use now
-		return Attached, "to " + to, nil
-	case err == nil:
-		return Attached, "to " + to, nil
-	case isRefusal(err):
-		return 0, err.Error(), errChanged
-	}
-	return 0, "", err
 }
 
 func (w *worker) change(ctx context.Context, ops []clusto.Op) (res []clusto.Result, err error) {
@@ -241,7 +195,7 @@ func (w *worker) create(ctx context.Context, ev Event, f *facts, port int, place
 		var op *clusto.OpError
 		switch {
 		case err == nil:
-			return Created, w.created(f, port, place, half, res), nil
+			return Created, w.created(ev, f, port, place, half, res), nil
 		case !isRefusal(err):
 			return 0, "", err
 		case errors.As(err, &op) && manager != "" && op.Index == plan.address && i+1 < len(managers):
@@ -254,12 +208,13 @@ func (w *worker) create(ctx context.Context, ev Event, f *facts, port int, place
 }
 
 // created notes the ports that are in use now, and says what was made.
-func (w *worker) created(f *facts, port int, place rack.Placement, half string, res []clusto.Result) string {
+func (w *worker) created(ev Event, f *facts, port int, place rack.Placement, half string, res []clusto.Result) string {
 	name, ip := half, ""
 	for _, r := range res {
 		name, ip = cmpOr(name, r.Name), cmpOr(ip, r.IP)
 	}
 	path := "/server/" + name
+	f.vlans[port] = int64(ev.VLAN)
 	for _, c := range place.Connections {
 		k := toPort(c)
 		if _, used := f.used[k]; !used {

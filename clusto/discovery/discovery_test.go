@@ -104,21 +104,24 @@ func (f failing) Change(ctx context.Context, ops []clusto.Op) ([]clusto.Result, 
 	return res, err
 }
 
-// TestKnownMACs: a MAC that clusto has anywhere makes nothing.
+// TestKnownMACs: a MAC that clusto has anywhere makes nothing. Where it appears on
+// the port of its server, that gets it as bootstrap/mac, and the port its VLAN,
+// once, as with the original.
 func TestKnownMACs(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *store.Store) {
 		apply(t, s, clusto.Op{Op: "entity", Name: "box", Driver: "basicserver"},
 			setMAC("box", "port-nic-eth", "ipmi-mac", "00:1E:C9:00:0B:01"), setMAC("box", "bootstrap", "mac", "00:1e:c9:00:0b:02"))
-		before, names := snapshot(t, s)
+		before, _ := snapshot(t, s)
 		l := newLab(t, s)
 		l.send(
-			learnt("00:1e:c9:00:00:01", 1),  // s0001 on its own port
+			learnt("00:1e:c9:00:00:01", 1), learnt("00:1E:C9:00:00:01", 1), // s0001 on its own port
 			learnt("00:1e:c9:00:00:01", 25), // and on another one
 			learnt("00:1e:c9:00:0b:01", 25), learnt("00:1e:c9:00:0b:02", 26),
 		)
-		l.want(map[string]uint64{"known": 1, "known_moved": 3})
-		if rows := added(t, s, before, names); len(rows) > 0 {
-			t.Errorf("added %v", rows)
+		l.want(map[string]uint64{"attached": 1, "known": 1, "known_moved": 3})
+		want := []string{"+ s0001 bootstrap mac - string 00:1e:c9:00:00:01", "+ sv2-r01-sw1 port-nic-eth vlan 1 int 42"}
+		if rows := changed(t, s, before); !slices.Equal(rows, want) {
+			t.Errorf("changed %v, want %v", rows, want)
 		}
 		if !strings.Contains(l.log.String(), "/server/s0001, and it appeared on /networkswitch/sv2-r01-sw1 port 25") {
 			t.Errorf("the move is not told: %s", l.log)
@@ -141,6 +144,8 @@ func TestMoreMACsOnAPort(t *testing.T) {
 		}
 		l.send(learnt("00:1e:c9:00:0d:01", 44)) // the power strip's
 		l.want(map[string]uint64{"attached": 8, "crowded": 2, "not_server_port": 1})
+		l.send(learnt("00:1e:c9:00:00:01", 1)) // its own, and there are 8
+		l.want(map[string]uint64{"attached": 8, "crowded": 2, "not_server_port": 1, "known": 1})
 	})
 }
 

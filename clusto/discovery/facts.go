@@ -31,6 +31,7 @@ type facts struct {
 	layout *rack.Layout
 	base   map[string]int // dot1dBasePort -> switch port, where they differ
 	used   map[portKey]clusto.Port
+	vlans  map[int]int64   // of the switch's ports, where they are set
 	knows  map[string]bool // the entities whose ports are in used
 
 	managers []string // IP managers of the rack
@@ -55,7 +56,7 @@ func (w *worker) know(ctx context.Context) (*facts, error) {
 		return w.facts, nil
 	}
 	now := time.Now()
-	f := &facts{begun: now, until: now.Add(w.d.cfg.Facts), used: map[portKey]clusto.Port{}, knows: map[string]bool{}}
+	f := &facts{begun: now, until: now.Add(w.d.cfg.Facts), used: map[portKey]clusto.Port{}, vlans: map[int]int64{}, knows: map[string]bool{}}
 	err := w.call(ctx, func(ctx context.Context) error { return w.learn(ctx, f) })
 	if err != nil {
 		return nil, err
@@ -98,6 +99,7 @@ func (w *worker) learn(ctx context.Context, f *facts) error {
 		return gone(err)
 	}
 	f.ports(&sw)
+	f.vlansOf(&sw)
 	name := f.inRack(&sw)
 	if f.reason != "" {
 		return nil
@@ -217,6 +219,15 @@ func (f *facts) ports(o *clusto.Object) {
 	for _, p := range o.Ports {
 		if p.To != "" {
 			f.used[portKey{o.Name, p.Type, p.Num}] = p
+		}
+	}
+}
+
+// vlansOf notes the VLANs of the switch's ports.
+func (f *facts) vlansOf(sw *clusto.Object) {
+	for i := range sw.Attrs {
+		if a := &sw.Attrs[i]; a.Key == "port-"+portNIC && a.Sub() == "vlan" && a.Number != nil && a.Value.Type == clusto.Int {
+			f.vlans[*a.Number] = a.Value.Int
 		}
 	}
 }

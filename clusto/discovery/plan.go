@@ -39,10 +39,8 @@ func (w *worker) plan(ev Event, f *facts, port int, place rack.Placement, half, 
 			Value: &clusto.Value{Type: clusto.String, Str: ev.MAC.String()},
 		})
 	}
-	p.ops = append(p.ops, clusto.Op{Op: "insert", Name: server, Into: f.rack.Name, RU: place.RUs[0]}, clusto.Op{
-		Op: "attr", Name: f.sw.Name, Key: "port-" + portNIC, Subkey: ptr("vlan"), Number: &port,
-		Value: &clusto.Value{Type: clusto.Int, Int: int64(ev.VLAN)},
-	})
+	p.ops = append(p.ops, clusto.Op{Op: "insert", Name: server, Into: f.rack.Name, RU: place.RUs[0]})
+	p.ops = append(p.ops, f.vlanOps(port, ev.VLAN)...)
 	if manager != "" {
 		p.address = len(p.ops)
 		p.ops = append(p.ops, clusto.Op{Op: "allocate", Name: manager, To: server, OSPort: "eth0"})

@@ -23,11 +23,16 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // eachSite runs a test on the site that real clusto wrote, in both databases.
 func eachSite(t *testing.T, test func(t *testing.T, s *store.Store)) {
-	t.Run("sqlite", func(t *testing.T) { test(t, openStore(t, originalFile(t))) })
+	eachSiteOf(t, originalFile, test)
+}
+
+// eachSiteOf is eachSite for a site that is in a file.
+func eachSiteOf(t *testing.T, file func(*testing.T) string, test func(t *testing.T, s *store.Store)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, openStore(t, file(t))) })
 	t.Run("postgresql", func(t *testing.T) {
 		dsn := pgtest.New(t)
 		_ = openStore(t, dsn).Close() // makes the tables
-		pgtest.Copy(t, originalFile(t), dsn)
+		pgtest.Copy(t, file(t), dsn)
 		test(t, openStore(t, dsn))
 	})
 }

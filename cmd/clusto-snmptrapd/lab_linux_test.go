@@ -51,6 +51,7 @@ type lab struct {
 	metrics string // HOST:PORT
 	port    string // the daemon's interface
 	far     string // its other end
+	program string // clusto, once it is built
 }
 
 // newLab makes a site with so many racks, on SQLite, and plugs it in.

@@ -85,8 +85,8 @@ func (l *lab) complete(name string, rack, port int, mac clusto.MAC) {
 func (l *lab) placed(name string, rack, port int) {
 	l.Helper()
 	o := l.object(l, name)
-	sw := rackName(rack) + "-sw1"
-	if o.Driver != "penguinserver" || len(o.Parents) != 1 || o.Parents[0].Name != rackName(rack) {
+	sw := l.rack(rack) + "-sw1"
+	if o.Driver != "penguinserver" || len(o.Parents) != 1 || o.Parents[0].Name != l.rack(rack) {
 		l.Errorf("%s is a %s in %v", name, o.Driver, o.Parents)
 	}
 	unit := port
@@ -97,7 +97,7 @@ func (l *lab) placed(name string, rack, port int) {
 		l.Errorf("%s is in unit %d, want %d", name, got, unit)
 	}
 	for kind, to := range map[string]string{
-		"nic-eth": sw + " " + strconv.Itoa(port), "console-serial": rackName(rack) + "-ts1 " + strconv.Itoa(port), "pwr-nema-5": rackName(rack) + "-pwr1 " + outlet(port),
+		"nic-eth": sw + " " + strconv.Itoa(port), "console-serial": l.rack(rack) + "-ts1 " + strconv.Itoa(port), "pwr-nema-5": l.rack(rack) + "-pwr1 " + outlet(port),
 	} {
 		if got := connected(&o, kind, 1); got != to {
 			l.Errorf("%s %s 1 leads to %q, want %q", name, kind, got, to)
@@ -108,15 +108,21 @@ func (l *lab) placed(name string, rack, port int) {
 			l.Errorf("%s %s leads to %q, want %s 1", device, num, got, name)
 		}
 	}
-	there := l.object(l, sw)
-	if got := value(&there, "port-nic-eth", "vlan", port); got != "42" {
-		l.Errorf("%s port %d has vlan %q", sw, port, got)
+	l.inVLAN(rack, port, "42")
+}
+
+// inVLAN checks what VLAN a port of a rack's switch has; "" if none is set.
+func (l *lab) inVLAN(rack, port int, want string) {
+	l.Helper()
+	sw := l.object(l, l.rack(rack)+"-sw1")
+	if got := value(&sw, "port-nic-eth", "vlan", port); got != want {
+		l.Errorf("%s port %d has vlan %q, want %q", sw.Name, port, got, want)
 	}
 }
 
 // unit is the rack unit that holds an entity, 0 if none does.
 func (l *lab) unit(rack int, name string) int {
-	o := l.object(l, rackName(rack))
+	o := l.object(l, l.rack(rack))
 	for i := range o.Attrs {
 		if a := &o.Attrs[i]; a.Key == "_contains" && strings.HasSuffix(a.Value.Str, "/"+name) {
 			return *a.Number

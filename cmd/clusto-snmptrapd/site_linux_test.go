@@ -22,6 +22,7 @@ type site struct {
 	dsn   string
 	store *store.Store
 	racks int
+	named []string // the racks; r00 and on if nil
 }
 
 const layoutName = "201001"
@@ -32,6 +33,14 @@ func switchIP(rack int) netip.Addr {
 }
 
 func rackName(i int) string { return fmt.Sprintf("r%02d", i) }
+
+// rack names a rack of the site.
+func (s *site) rack(i int) string {
+	if s.named != nil {
+		return s.named[i]
+	}
+	return rackName(i)
+}
 
 func newSite(t testing.TB, dsn string, racks int) *site {
 	t.Helper()
