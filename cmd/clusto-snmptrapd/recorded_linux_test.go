@@ -116,4 +116,3 @@ func (l *lab) resend(file string) {
 		}
 	}
 }
-

@@ -113,6 +113,7 @@ type front struct {
 	next  http.Handler
 	fault func(w http.ResponseWriter, r *http.Request, next http.Handler) // nil: all is well
 	srv   *http.Server
+	port  net.Listener
 }
 
 func newFront(t testing.TB, s *store.Store) *front {
@@ -150,10 +151,24 @@ func (f *front) up() {
 	f.t.Helper()
 	l, err := net.Listen("tcp", apiAddr)
 	must(f.t, err)
-	f.srv = &http.Server{Handler: f, ReadHeaderTimeout: 5 * time.Second}
-	srv := f.srv
+	srv := &http.Server{Handler: f, ReadHeaderTimeout: 5 * time.Second}
+	f.srv, f.port = srv, l
 	go func() { _ = srv.Serve(l) }()
 }
 
-// down closes the port and all connections, as a crash does.
-func (f *front) down() { _ = f.srv.Close() }
+// down closes the port and all connections, as a crash does. The server knows of
+// its port only once it has begun to serve.
+func (f *front) down() {
+	_ = f.port.Close()
+	_ = f.srv.Close()
+}
+
+// TestFrontClosedBeforeItServes: a server that was closed before it had come to
+// serve kept its port.
+func TestFrontClosedBeforeItServes(t *testing.T) {
+	f := &front{t: t}
+	for range 200 {
+		f.up()
+		f.down()
+	}
+}
