@@ -27,6 +27,7 @@ type flags struct {
 	Servers []string      `default:"mirror,clusto,kea,isc,dnsmasq" help:"Who takes part (${default})."`
 	Loads   []string      `default:"window,open,lone,dora,storm,avalanche" help:"What they are put under (${default})."`
 	Cold    []string      `default:"1ms,10ms,100ms,1s" help:"How long the inventory takes for a call in the cold storms of clusto; none: no cold storms (${default})."`
+	Traps   int           `default:"100000" help:"A burst of so many SNMP traps, for clusto-snmptrapd; 0: none (${default})."`
 	Out     string        `placeholder:"FOLDER" help:"Write results.md and results.json there. Unset: print the table alone."`
 }
 

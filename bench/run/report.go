@@ -49,6 +49,7 @@ type report struct {
 	Machine machine      `json:"machine"`
 	Results []result     `json:"results"`
 	Cold    []coldResult `json:"cold,omitempty"`
+	Burst   *burstResult `json:"burst,omitempty"`
 }
 
 func (r *report) markdown() string {
@@ -68,6 +69,7 @@ func (r *report) markdown() string {
 		r.table(&b, ld)
 	}
 	r.coldTable(&b)
+	r.burstTable(&b)
 	return b.String()
 }
 
@@ -155,5 +157,18 @@ func (r *report) coldTable(b *strings.Builder) {
 			continue
 		}
 		fmt.Fprintf(b, "| %s | %.2f s | %.2f s | %.2f | %.0f | %d |\n", c.Delay, c.Seconds, c.Alone, c.Seconds/c.Alone, c.Done, c.Calls)
+	}
+}
+
+// burstTable writes what became of a burst of traps.
+func (r *report) burstTable(b *strings.Builder) {
+	if r.Burst == nil {
+		return
+	}
+	b.WriteString("\n### A burst of traps at clusto-snmptrapd\n\n| traps | sent a second | on disk | dropped by the kernel | without room | all counted after |\n|---|---|---|---|---|---|\n")
+	if t := r.Burst; t.Failed != "" {
+		fmt.Fprintf(b, "| | failed: %s |\n", firstLine(t.Failed))
+	} else {
+		fmt.Fprintf(b, "| %d | %.0f | %d | %d | %d | %.2f s |\n", t.Sent, t.Rate, t.Journaled, t.Dropped, t.Refused, t.Seconds)
 	}
 }

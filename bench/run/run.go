@@ -55,7 +55,16 @@ func (l *lab) all() error {
 		}
 		cold = append(cold, r)
 	}
-	return l.tell(report{machine, l.results, cold})
+	var traps *burstResult
+	if l.Traps > 0 {
+		r, err := l.burst(l.Traps)
+		if err != nil {
+			r.Failed = err.Error()
+			l.say("burst of traps: %v", err)
+		}
+		traps = &r
+	}
+	return l.tell(report{machine, l.results, cold, traps})
 }
 
 // present gives the servers that were asked for and are here, ready to start.
