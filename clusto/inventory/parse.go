@@ -96,15 +96,29 @@ type (
 		clusto.Network
 		line int
 	}
-	steps struct {
-		ops   []clusto.Op
-		lines []int
+	step struct {
+		op   clusto.Op
+		line int
 	}
+	steps struct{ blocks [][]step }
 )
 
+// add keeps 16 to 1,024 steps together: one list of all would be copied again and
+// again as it grows, and a step is large.
 func (s *steps) add(line int, op clusto.Op) {
-	s.ops = append(s.ops, op)
-	s.lines = append(s.lines, line)
+	last := len(s.blocks) - 1
+	if last < 0 || len(s.blocks[last]) == cap(s.blocks[last]) {
+		s.blocks = append(s.blocks, make([]step, 0, 16<<min(len(s.blocks), 6)))
+		last++
+	}
+	s.blocks[last] = append(s.blocks[last], step{op, line})
+}
+
+func (s *steps) len() (n int) {
+	for _, b := range s.blocks {
+		n += len(b)
+	}
+	return n
 }
 
 func (p *parser) errorf(line int, format string, args ...any) {
@@ -181,12 +195,16 @@ func (p *parser) finish() *Site {
 	all := []*steps{&p.entities, &p.attrs, &p.inserts, &p.binds, &p.connects, &p.raws}
 	n := 0
 	for _, l := range all {
-		n += len(l.ops)
+		n += l.len()
 	}
 	s.ops, s.lines = make([]clusto.Op, 0, n), make([]int, 0, n)
 	for _, l := range all {
-		s.ops = append(s.ops, l.ops...)
-		s.lines = append(s.lines, l.lines...)
+		for _, b := range l.blocks {
+			for i := range b {
+				s.ops, s.lines = append(s.ops, b[i].op), append(s.lines, b[i].line)
+			}
+		}
+		l.blocks = nil
 	}
 	for name, t := range p.known {
 		s.kinds[name] = t.section.kind

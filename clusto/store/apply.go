@@ -158,12 +158,17 @@ func (c *change) forget() {
 	c.blank = blank{}
 }
 
-// stmt prepares a statement once, where the driver does not.
+// stmt prepares a statement once, where the driver does not, for a transaction
+// that is idle.
 func (c *change) stmt(ctx context.Context, text string) (*sql.Stmt, error) {
+	tx, err := c.idle()
+	if err != nil {
+		return nil, err
+	}
 	if st := c.stmts[text]; st != nil {
 		return st, nil
 	}
-	st, err := c.tx.PrepareContext(ctx, text)
+	st, err := tx.PrepareContext(ctx, text)
 	if err == nil {
 		c.stmts[text] = st
 	}
@@ -171,18 +176,10 @@ func (c *change) stmt(ctx context.Context, text string) (*sql.Stmt, error) {
 }
 
 func (c *change) exec(ctx context.Context, text string, args ...any) error {
-	if c.s.dialect.keeps {
-		tx, err := c.idle()
-		if err == nil {
-			_, err = tx.ExecContext(ctx, c.s.dialect.q(text), args...)
-		}
-		return err
+	run, err := c.statement(ctx, text)
+	if err == nil {
+		_, err = run(ctx, args...)
 	}
-	st, err := c.stmt(ctx, text)
-	if err != nil {
-		return err
-	}
-	_, err = st.ExecContext(ctx, args...)
 	return err
 }
 

@@ -61,7 +61,7 @@ func (d *dialect) create() []string {
 // two, one host costs time in proportion to the number of hosts. The third is
 // the original's own and finds MACs; the last finds addresses.
 var indexes = []index{
-	{"idx_attrs_relation_key", `(relation_id, "key")`},
+	{"idx_attrs_relation_key", `(relation_id, "key") WHERE relation_id IS NOT NULL`},
 	{"idx_attrs_entity_key", `(entity_id, "key")`},
 	{"idx_attrs_str_value", `(string_value)`},
 	{"idx_attrs_int_value", `(int_value) WHERE int_value IS NOT NULL`},

@@ -40,29 +40,39 @@ func (d *dialect) insertAttrs(live []*attr, version int64) (text string, args []
 	return intoAttrs + `VALUES ` + rowsOf(len(live), attrColumns), args
 }
 
-// write writes attributes. A database of its own process is given a whole batch
-// and left alone with it, while the change reads on in its operations.
+// write writes attributes. The database is given a whole batch and left alone
+// with it, while the change reads on in its operations.
 func (c *change) write(ctx context.Context, live []*attr, version int64) error {
 	text, args := c.s.dialect.insertAttrs(live, version)
-	whole := len(live) == c.s.dialect.batch
-	if whole && !c.s.dialect.keeps { // the common length is worth preparing
+	if len(live) < c.s.dialect.batch {
 		return longest(live, c.exec(ctx, text, args...))
 	}
-	tx, err := c.idle()
+	run, err := c.statement(ctx, text)
 	if err != nil {
 		return err
 	}
-	write := func() error {
-		_, err := tx.ExecContext(ctx, c.s.dialect.q(text), args...)
-		return longest(live, err)
-	}
-	if !whole {
-		return write()
-	}
 	done := make(chan error, 1)
 	c.writing = done
-	go func() { done <- write() }()
+	go func() {
+		_, err := run(ctx, args...)
+		done <- longest(live, err)
+	}()
 	return nil
+}
+
+// statement gives what runs a statement, in a transaction that is idle now.
+func (c *change) statement(ctx context.Context, text string) (func(context.Context, ...any) (sql.Result, error), error) {
+	if !c.s.dialect.keeps {
+		st, err := c.stmt(ctx, text)
+		if err != nil {
+			return nil, err
+		}
+		return st.ExecContext, nil
+	}
+	tx, err := c.idle()
+	return func(ctx context.Context, args ...any) (sql.Result, error) {
+		return tx.ExecContext(ctx, c.s.dialect.q(text), args...)
+	}, err
 }
 
 // idle gives the transaction, once it is done with what it is writing.
