@@ -3,7 +3,6 @@ package inventory
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 	"testing"
 
 	"github.com/clusto/clusto-engine/clusto"
@@ -139,24 +138,4 @@ func BenchmarkParse(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-}
-
-func FuzzParse(f *testing.F) {
-	f.Add(Sample(2))
-	f.Add([]byte("pools: {a: &a {dhcp: {x: [1, {relation: a}], <<: *a}}}\n"))
-	f.Add([]byte("servers: {s: {ip: [10.0.0.1, {ip: 10.0.0.2, osport: x}], in: {rack: r, ru: 1}}}\n"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		site, err := Parse("f.yaml", data)
-		if err != nil {
-			if n := strings.Count(err.Error(), "\n"); n > maxErrors*4 {
-				t.Fatalf("%d lines of errors", n)
-			}
-			return
-		}
-		for i, op := range site.Ops() {
-			if op.Name == "" || site.Where(i) == "f.yaml" {
-				t.Fatalf("operation %d has no name or no place: %+v", i, op)
-			}
-		}
-	})
 }
