@@ -85,7 +85,7 @@ type Config struct {
 	Switches int           // switches worked on at once; 16
 	Facts    time.Duration // how long what is known of a switch and its rack holds; 30s
 	Timeout  time.Duration // for one call of the inventory; 10s
-	Backoff  time.Duration // first wait after a failed call; 500ms, doubling to a minute
+	Backoff  time.Duration // first wait after a failed call; 500ms, doubling to 10s
 }
 
 func (c Config) withDefaults() Config {

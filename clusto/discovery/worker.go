@@ -46,7 +46,7 @@ const uplinkFor = time.Hour
 const (
 	readAhead   = 2048
 	macsPerPort = 64 // more need not be told apart
-	backoffMost = time.Minute
+	backoffMost = 10 * time.Second
 	// stepwiseLonger is how many times longer a call may take that is dozens of
 	// them, in turn with those for other switches.
 	stepwiseLonger = 10

@@ -51,7 +51,7 @@ func benchmarkDiscover(b *testing.B, dsn func(testing.TB) string, old bool) {
 		b.ReportMetric(float64(l.figures()["inventory_retries_total"]), "retries")
 		l.stop()
 		l.api.down()
-		_ = here.Delete(l.port)
+		_ = l.net.Delete(l.port)
 	}
 	b.ReportMetric(float64(servers*b.N)/took.Seconds(), "servers/s")
 }

@@ -13,11 +13,30 @@ import (
 // TestKilledAtAnyMoment: whatever has been acknowledged comes about, once,
 // however often the daemon dies on the way.
 func TestKilledAtAnyMoment(t *testing.T) {
+	t.Parallel()
 	n, kills := scaled(5000)/macsOfServer*macsOfServer, 50
 	if raceEnabled {
 		kills = 12
 	}
 	c := newFleet(t, n)
+	c.killed(n, kills)
+	for _, s := range []string{"on its way", "on disk, not acknowledged", "acknowledged, not applied", "applied, not marked done", "done"} {
+		if c.states[s] == 0 && !raceEnabled {
+			t.Errorf("no kill left anything %s: %v", s, c.states)
+		}
+	}
+}
+
+// TestKilledOnPostgreSQL is the same behind the other database, in small.
+func TestKilledOnPostgreSQL(t *testing.T) {
+	t.Parallel()
+	n := scaled(800) / macsOfServer * macsOfServer
+	newFleetOn(t, postgres(t), n).killed(n, 6)
+}
+
+// killed has the switches send n informs while the daemon is killed so often.
+func (c *fleet) killed(n, kills int) {
+	c.Helper()
 	wait := c.send()
 	for i := range kills {
 		if i%3 != 0 {
@@ -32,12 +51,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	wait()
 	c.idle(2 * time.Minute)
 	c.judge()
-	t.Logf("%d informs; of %d kills so many left some in each state: %v; informs, summed up: %v", n, kills, c.left, c.states)
-	for _, s := range []string{"on its way", "on disk, not acknowledged", "acknowledged, not applied", "applied, not marked done", "done"} {
-		if c.states[s] == 0 && !raceEnabled {
-			t.Errorf("no kill left anything %s: %v", s, c.states)
-		}
-	}
+	c.Logf("%d informs; of %d kills so many left some in each state: %v; informs, summed up: %v", n, kills, c.left, c.states)
 	c.whole(n)
 }
 

@@ -26,6 +26,7 @@ type fleet struct {
 	rng      *rand.Rand
 	switches []*informer
 	macs     [][]clusto.MAC // by switch, in the order of its informs
+	others   int            // servers that are there besides, with a MAC each
 	states   map[string]int // informs, summed up over the kills
 	left     map[string]int // kills that left some
 }
@@ -33,7 +34,16 @@ type fleet struct {
 // newFleet makes n informs, of n different MACs: eight on each port, so that the
 // first of a port makes a server and the others are added to it.
 func newFleet(t *testing.T, n int) *fleet {
+	t.Helper()
+	return newFleetOn(t, t.TempDir()+"/clusto.db", n)
+}
+
+// newFleetOn is newFleet on a database of its own. One rack more than the fleet
+// needs is there.
+func newFleetOn(t *testing.T, dsn string, n int) *fleet {
+	t.Helper()
 	ports := n / macsOfServer
+	racks := (ports + portsOfRack - 1) / portsOfRack
 	seed := uint64(time.Now().UnixNano())
 	if s := os.Getenv("CLUSTO_TEST_SEED"); s != "" {
 		var err error
@@ -41,9 +51,9 @@ func newFleet(t *testing.T, n int) *fleet {
 		must(t, err)
 	}
 	t.Logf("CLUSTO_TEST_SEED=%d", seed)
-	c := &fleet{lab: newLab(t, (ports+portsOfRack-1)/portsOfRack), rng: rand.New(rand.NewPCG(seed, 0)), states: map[string]int{}, left: map[string]int{}}
+	c := &fleet{lab: newLabOn(t, newSite(t, dsn, racks+1)), rng: rand.New(rand.NewPCG(seed, 0)), states: map[string]int{}, left: map[string]int{}}
 	ack := make(chan struct{}, 1)
-	for rack := range c.racks {
+	for rack := range racks {
 		var macs []clusto.MAC
 		for i := rack * portsOfRack; i < min(ports, (rack+1)*portsOfRack); i++ {
 			for k := range macsOfServer {
@@ -94,11 +104,11 @@ func (c *fleet) whole(n int) {
 		c.Errorf("dead letters: %+v", dead[0])
 	}
 	owners := c.owners()
-	if len(owners) != n {
-		c.Errorf("%d MACs are in the inventory, want %d", len(owners), n)
+	if len(owners) != n+c.others {
+		c.Errorf("%d MACs are in the inventory, want %d", len(owners), n+c.others)
 	}
 	racks := map[string]string{}
-	for i := range c.racks {
+	for i := range c.macs {
 		sw := c.object(c, rackName(i)+"-sw1")
 		macs := slices.Clone(c.macs[i])
 		slices.SortFunc(macs, func(a, b clusto.MAC) int { return strings.Compare(a.String(), b.String()) })
@@ -117,7 +127,7 @@ func (c *fleet) whole(n int) {
 			}
 		}
 	}
-	c.eachOnce(n / macsOfServer)
+	c.eachOnce(n/macsOfServer + c.others)
 }
 
 // send has the switches send their informs, as many of them as they may, until

@@ -23,6 +23,7 @@ import (
 func TestMain(m *testing.M) {
 	labtest.Main(main)
 	netlab.Main(func() int {
+		labtest.Parallel(6)
 		pgtest.Main(m) // ends the program
 		return 0
 	})
@@ -32,11 +33,9 @@ func TestMain(m *testing.M) {
 const patience = 30 * time.Second
 
 const (
-	apiAddr  = "127.0.0.1:9996" // the namespace is the test's own
+	apiAddr  = "127.0.0.1:9996" // each lab has a namespace of its own
 	serverIP = "10.42.0.5"
 )
-
-var here *netlab.Net // the process's own namespace
 
 // lab is a network with clusto-snmptrapd on srv0, the switches of a site behind
 // cli0, and the site's clusto-httpd.
@@ -45,7 +44,8 @@ type lab struct {
 	*site
 	dir     string
 	api     *front
-	peer    *netlab.Net
+	net     *netlab.Net // the daemon's and the inventory's
+	peer    *netlab.Net // the switches'
 	daemon  *labtest.Daemon
 	log     *labtest.Log
 	metrics string // HOST:PORT
@@ -64,7 +64,11 @@ func newLab(t testing.TB, racks int) *lab {
 func newLabOn(t testing.TB, s *site) *lab {
 	t.Helper()
 	l := &lab{TB: t, site: s, dir: t.TempDir(), log: &labtest.Log{}, metrics: "127.0.0.1:9968", port: "srv0", far: "cli0"}
-	l.api = newFront(t, s.store)
+	var err error
+	l.net, err = netlab.New()
+	must(l, err)
+	t.Cleanup(func() { l.net.Close() })
+	l.api = newFront(t, l.net, s.store)
 	l.plug(serverIP)
 	return l
 }
@@ -73,7 +77,7 @@ func newLabOn(t testing.TB, s *site) *lab {
 // to the same switches.
 func (l *lab) beside() *lab {
 	l.Helper()
-	b := &lab{TB: l.TB, site: l.site, dir: l.TempDir(), log: &labtest.Log{}, api: l.api, metrics: "127.0.0.1:9969", port: "srv1", far: "cli1"}
+	b := &lab{TB: l.TB, site: l.site, dir: l.TempDir(), log: &labtest.Log{}, api: l.api, net: l.net, metrics: "127.0.0.1:9969", port: "srv1", far: "cli1"}
 	b.plug("10.43.0.5")
 	return b
 }
@@ -86,12 +90,12 @@ func (l *lab) plug(ip string) {
 	l.peer, err = netlab.New()
 	must(l, err)
 	l.Cleanup(func() {
-		_ = here.Delete(l.port)
+		_ = l.net.Delete(l.port)
 		l.peer.Close()
 	})
-	must(l, netlab.Veth(here, l.port, l.peer, l.far))
-	must(l, here.AddAddr(l.port, netip.MustParsePrefix(ip+"/16")))
-	mac, err := here.MAC(l.port)
+	must(l, netlab.Veth(l.net, l.port, l.peer, l.far))
+	must(l, l.net.AddAddr(l.port, netip.MustParsePrefix(ip+"/16")))
+	mac, err := l.net.MAC(l.port)
 	must(l, err)
 	for i := range l.racks {
 		must(l, l.peer.AddAddr(l.far, netip.PrefixFrom(switchIP(i), 15)))
@@ -115,7 +119,7 @@ func (l *lab) launch(flags ...string) {
 	args := append([]string{
 		"--interface", l.port, "--api-url", "http://" + apiAddr, "--metrics", l.metrics, "--journal", l.journalFile(), "--hold-down", "0s",
 	}, flags...)
-	l.daemon = labtest.Start(l, "clusto-snmptrapd", l.log, args...)
+	l.daemon = labtest.StartIn(l.net, l, "clusto-snmptrapd", l.log, args...)
 }
 
 // stop ends the daemon with SIGTERM, which it must take well.
@@ -126,7 +130,7 @@ func (l *lab) kill() { l.daemon.Kill() }
 
 // get reads from the daemon's metrics server; "" if it does not answer.
 func (l *lab) get(path string) string {
-	_, body := labtest.Get("http://"+l.metrics+path, patience)
+	_, body := labtest.GetIn(l.net, "http://"+l.metrics+path, patience)
 	return body
 }
 

@@ -30,7 +30,7 @@ func (l *lab) httpd(args ...string) {
 	log := new(labtest.Log)
 	cmd := l.clusto("clusto-httpd", append([]string{"--listen", apiAddr}, args...)...)
 	cmd.Stderr = log
-	must(l, cmd.Start())
+	must(l, l.net.Start(cmd))
 	l.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		if err := cmd.Wait(); err != nil {
@@ -38,7 +38,7 @@ func (l *lab) httpd(args ...string) {
 		}
 	})
 	l.until("clusto-httpd ready", func() bool {
-		status, _ := labtest.Get("http://"+apiAddr+"/readyz", patience)
+		status, _ := labtest.GetIn(l.net, "http://"+apiAddr+"/readyz", patience)
 		return status == http.StatusOK
 	})
 }

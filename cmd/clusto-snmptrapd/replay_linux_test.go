@@ -57,7 +57,8 @@ func (l *lab) replay(file string, args ...string) (out, errs string, code int) {
 	args = append([]string{"--replay", file, "--api-url", "http://" + apiAddr, "--journal", l.journalFile(), "--hold-down", "0s", "--log-level", "error"}, args...)
 	cmd := labtest.Program(args...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	_ = cmd.Run() // the code tells
+	must(l, l.net.Start(cmd))
+	_ = cmd.Wait() // the code tells
 	for line := range strings.Lines(stdout.String()) {
 		out += strings.Join(strings.Fields(line), " ") + "\n"
 	}

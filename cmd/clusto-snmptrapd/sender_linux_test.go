@@ -171,7 +171,7 @@ func (l *lab) handmade() *cable {
 	l.Cleanup(g.Close)
 	c := &cable{group: g}
 	c.head = frame.Header{Src: switchIP(0).As4(), Dst: netip.MustParseAddr(serverIP).As4(), SrcPort: 40000, DstPort: 162}
-	c.head.EthDst, err = here.MAC(l.port)
+	c.head.EthDst, err = l.net.MAC(l.port)
 	must(l, err)
 	c.head.EthSrc, err = l.peer.MAC(l.far)
 	must(l, err)

@@ -14,6 +14,7 @@ import (
 	"github.com/clusto/clusto-engine/clusto/httpd"
 	"github.com/clusto/clusto-engine/clusto/rack"
 	"github.com/clusto/clusto-engine/clusto/store"
+	"github.com/clusto/clusto-engine/engine/netlab"
 )
 
 // site is an inventory made by operations: racks of layout 201001, named r00 and
@@ -109,6 +110,7 @@ func attr(name, key, sub string, val any) clusto.Op {
 // front is the inventory's HTTP server with a switch for what can go wrong.
 type front struct {
 	t     testing.TB
+	net   *netlab.Net
 	mu    sync.Mutex
 	next  http.Handler
 	fault func(w http.ResponseWriter, r *http.Request, next http.Handler) // nil: all is well
@@ -116,8 +118,8 @@ type front struct {
 	port  net.Listener
 }
 
-func newFront(t testing.TB, s *store.Store) *front {
-	f := &front{t: t, next: httpd.New(httpd.Config{Store: s})}
+func newFront(t testing.TB, n *netlab.Net, s *store.Store) *front {
+	f := &front{t: t, net: n, next: httpd.New(httpd.Config{Store: s})}
 	f.up()
 	t.Cleanup(f.down)
 	return f
@@ -149,8 +151,11 @@ func (f *front) fail(h func(w http.ResponseWriter, r *http.Request, next http.Ha
 
 func (f *front) up() {
 	f.t.Helper()
-	l, err := net.Listen("tcp", apiAddr)
-	must(f.t, err)
+	var l net.Listener
+	must(f.t, f.net.Do(func() (err error) {
+		l, err = net.Listen("tcp", apiAddr)
+		return err
+	}))
 	srv := &http.Server{Handler: f, ReadHeaderTimeout: 5 * time.Second}
 	f.srv, f.port = srv, l
 	go func() { _ = srv.Serve(l) }()

@@ -4,11 +4,25 @@ package labtest
 
 import (
 	"bytes"
+	"flag"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 )
+
+// Parallel has up to n parallel tests run at once, unless the command line says
+// how many: tests that wait for timers of others need no processor meanwhile. It
+// comes before m.Run.
+func Parallel(n int) {
+	flag.Parse()
+	said := false
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
+	if !said {
+		_ = flag.Set("test.parallel", strconv.Itoa(n)) // every test program has it
+	}
+}
 
 // Must ends a test that cannot go on.
 func Must(t testing.TB, err error) {

@@ -1,8 +1,10 @@
 package labtest
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -40,12 +42,29 @@ type Daemon struct {
 	name string
 }
 
+// Place is a network namespace, as *netlab.Net is one.
+type Place interface {
+	Start(cmd *exec.Cmd) error
+	Do(f func() error) error
+}
+
 // Start runs Program with its standard error in log, and stops it with the test.
 func Start(t testing.TB, name string, log *Log, args ...string) *Daemon {
 	t.Helper()
+	return begin(t, name, log, args, (*exec.Cmd).Start)
+}
+
+// StartIn is Start in another namespace.
+func StartIn(in Place, t testing.TB, name string, log *Log, args ...string) *Daemon {
+	t.Helper()
+	return begin(t, name, log, args, in.Start)
+}
+
+func begin(t testing.TB, name string, log *Log, args []string, start func(*exec.Cmd) error) *Daemon {
+	t.Helper()
 	d := &Daemon{Program(args...), t, name}
 	d.Stderr = log
-	Must(t, d.Cmd.Start())
+	Must(t, start(d.Cmd))
 	t.Cleanup(func() {
 		d.Stop()
 		if t.Failed() {
@@ -76,7 +95,22 @@ func (d *Daemon) Kill() {
 // Get reads from a program's HTTP server; status is 0 and body empty if it does
 // not answer within bound.
 func Get(url string, bound time.Duration) (status int, body string) {
-	c := http.Client{Timeout: bound, Transport: &http.Transport{DisableKeepAlives: true}}
+	return get(http.Client{Timeout: bound, Transport: &http.Transport{DisableKeepAlives: true}}, url)
+}
+
+// GetIn is Get of a program in another namespace.
+func GetIn(in Place, url string, bound time.Duration) (status int, body string) {
+	dial := func(ctx context.Context, network, addr string) (c net.Conn, err error) {
+		err = in.Do(func() (err error) {
+			c, err = new(net.Dialer).DialContext(ctx, network, addr)
+			return err
+		})
+		return c, err
+	}
+	return get(http.Client{Timeout: bound, Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}}, url)
+}
+
+func get(c http.Client, url string) (status int, body string) {
 	resp, err := c.Get(url)
 	if err != nil {
 		return 0, ""
