@@ -162,7 +162,7 @@ func (f *facts) neighbour(place rack.Placement, port int) (at int, to string) {
 }
 
 func (w *worker) change(ctx context.Context, ops []clusto.Op) (res []clusto.Result, err error) {
-	err = w.call(ctx, func(ctx context.Context) error {
+	err = w.callTo(ctx, true, func(ctx context.Context) error {
 		res, err = w.d.cfg.Inventory.Change(ctx, ops)
 		return err
 	})

@@ -323,6 +323,7 @@ type health struct {
 	log   *slog.Logger
 	said  memory
 	told  bool // that it fails
+	reads bool // changes fail, and reads do not: what they get is no sign that it is back
 	mu    sync.Mutex
 	since time.Time // it fails
 	back  time.Time // it does not any more
@@ -330,11 +331,11 @@ type health struct {
 
 // failed notes a call that failed. One that was begun before the inventory was
 // back says nothing new.
-func (h *health) failed(begun time.Time, err error) {
+func (h *health) failed(begun time.Time, change bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.since.IsZero() && begun.After(h.back) {
-		h.since = time.Now()
+	if h.since.IsZero() && begun.After(h.back) || h.reads && !change {
+		h.since, h.reads = time.Now(), change
 		var more int
 		if more, h.told = h.said.first(cause(err), h.since); !h.told {
 			return
@@ -359,13 +360,13 @@ func cause(err error) string {
 
 // works notes a call that was answered. One that was begun before the inventory
 // failed says nothing new.
-func (h *health) works(begun time.Time) {
+func (h *health) works(begun time.Time, change bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.since.IsZero() && begun.After(h.since) {
+	if !h.since.IsZero() && begun.After(h.since) && (change || !h.reads) {
 		if h.told {
 			h.log.Info("the inventory answers again", "after", time.Since(h.since).Round(time.Millisecond).String())
 		}
-		h.since, h.back = time.Time{}, time.Now()
+		h.since, h.back, h.reads = time.Time{}, time.Now(), false
 	}
 }

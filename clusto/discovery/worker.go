@@ -282,8 +282,13 @@ var errChanged = errors.New("the inventory changed meanwhile")
 // errOutdated says that the facts are too old to make a server by.
 var errOutdated = errors.New("the facts are too old")
 
-// call makes one call of the inventory, not too many at once.
+// call makes one call of the inventory that reads, not too many at once.
 func (w *worker) call(ctx context.Context, fn func(context.Context) error) error {
+	return w.callTo(ctx, false, fn)
+}
+
+// callTo is call for one that may change something.
+func (w *worker) callTo(ctx context.Context, change bool, fn func(context.Context) error) error {
 	select {
 	case w.d.calls <- struct{}{}:
 	case <-ctx.Done():
@@ -300,9 +305,9 @@ func (w *worker) call(ctx context.Context, fn func(context.Context) error) error
 	err := fn(within)
 	switch {
 	case err == nil || isRefusal(err) || errors.Is(err, errChanged):
-		w.d.health.works(begun)
+		w.d.health.works(begun, change)
 	case ctx.Err() == nil:
-		w.d.health.failed(begun, err)
+		w.d.health.failed(begun, change, err)
 	}
 	return err
 }
