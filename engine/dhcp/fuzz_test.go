@@ -157,10 +157,9 @@ func FuzzDecide(f *testing.F) {
 // made of it can be walked to its end, no option is there twice, none is refused
 // and yet there, and what was left out is named.
 func FuzzPrepare(f *testing.F) {
-	for _, name := range optionNames {
-		for i, text := range []string{"10.42.0.7,10.42.0.8", "0x00ff", `["a.example.org", 7, null]`, "-1", "/pool/x", ""} {
-			f.Add(name, uint8(i), int64(i)<<31, text, name, uint8(1), int64(-1), "x")
-		}
+	texts := []string{"10.42.0.7,10.42.0.8", "0x00ff", `["a.example.org", 7, null]`, "-1", "/pool/x", ""}
+	for i, name := range optionNames {
+		f.Add(name, uint8(i), int64(i)<<24, texts[i%len(texts)], name, uint8(1), int64(-1), "x")
 	}
 	f.Fuzz(func(t *testing.T, name string, typ uint8, num int64, text, name2 string, typ2 uint8, num2 int64, text2 string) {
 		h := testHost(attr(name, clusto.Value{Type: valueTypes[typ%5], Int: num, Str: text}), attr(name2, clusto.Value{Type: valueTypes[typ2%5], Int: num2, Str: text2}))

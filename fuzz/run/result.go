@@ -23,12 +23,13 @@ type result struct {
 	crash      string // "" for none
 }
 
-// one runs a target. A worker that hangs is ended a minute after its time.
+// one runs a target. A worker that hangs is ended a minute after its time. Inputs are
+// made smaller in ten tries at most: of a target with a database more take all its time.
 func one(ctx context.Context, dir, binary, cache string, t fuzz.Target, d time.Duration) result {
 	ctx, cancel := context.WithTimeout(ctx, d+time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, "-test.run=^$", "-test.fuzz=^"+t.Name+"$", "-test.fuzztime="+d.String(),
-		"-test.fuzzminimizetime=100x", "-test.parallel=1", "-test.fuzzcachedir="+cache)
+		"-test.fuzzminimizetime=10x", "-test.parallel=1", "-test.fuzzcachedir="+cache)
 	cmd.Dir = dir
 	begun := time.Now()
 	out, err := cmd.CombinedOutput()
