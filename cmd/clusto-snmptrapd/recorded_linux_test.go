@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/gopacket/pcapgo"
 
+	"github.com/clusto/clusto-engine/clusto"
 	"github.com/clusto/clusto-engine/clusto/discovery"
 	"github.com/clusto/clusto-engine/engine"
 )
@@ -40,7 +41,7 @@ func TestRecordingTheWholeWay(t *testing.T) {
 	l := newRecordedLab(t)
 	l.start()
 	before := l.servers()
-	l.resend(recording)
+	l.resend(recording, 49)
 	for v, n := range map[engine.Verdict]uint64{engine.Malformed: 3, engine.WrongCommunity: 1, engine.Journaled: 43, engine.Acknowledged: 2} {
 		l.count(verdict(v), n)
 	}
@@ -92,8 +93,8 @@ func (l *lab) bootstrap(name string) (macs []string) {
 	return macs
 }
 
-// resend puts the frames of a capture on the cable, to the daemon.
-func (l *lab) resend(file string) {
+// resend puts the first n frames of a capture on the cable, to the daemon.
+func (l *lab) resend(file string, frames int) {
 	l.Helper()
 	f, err := os.Open(file)
 	must(l, err)
@@ -101,12 +102,9 @@ func (l *lab) resend(file string) {
 	r, err := pcapgo.NewReader(f)
 	must(l, err)
 	c := l.handmade()
-	for n := 0; ; n++ {
+	for n := range frames {
 		data, _, err := r.ReadPacketData()
-		if err != nil {
-			l.Logf("%d frames, then %v", n, err)
-			return
-		}
+		must(l, err)
 		copy(data, c.head.EthDst[:])
 		copy(data[6:], c.head.EthSrc[:])
 		data[40], data[41] = 0, 0 // no UDP checksum (RFC 768): the kernel had left it to the card
@@ -114,5 +112,35 @@ func (l *lab) resend(file string) {
 		if c.group.Conn(0).Send(&c.batch) != 1 {
 			l.Fatalf("frame %d is not sent", n)
 		}
+	}
+}
+
+// TestRetryAfterTheSwitchIsKnown: a dead letter of a switch that clusto did not
+// know makes its server once somebody has bound the address and retries it, with
+// the real programs all the way.
+func TestRetryAfterTheSwitchIsKnown(t *testing.T) {
+	l := newRecordedLab(t)
+	l.apply(t, clusto.Op{Op: "unbind", Name: "sv2-r01-sw1", IP: "10.42.0.2"})
+	l.start()
+	retry := func() string {
+		cmd := l.clusto("clusto", "traps", "retry", "--journal", l.journalFile())
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("clusto traps retry: %v\n%s", err, out)
+		}
+		return string(out)
+	}
+	l.resend(recording, 1)
+	l.count(outcome(discovery.UnknownSwitch), 1)
+	l.until("a dead letter", func() bool { return len(l.letters()) == 1 })
+	retry()
+	l.count(outcome(discovery.UnknownSwitch), 2)
+	l.until("a dead letter again", func() bool { return len(l.letters()) == 1 })
+	l.apply(t, clusto.Op{Op: "bind", Name: "sv2-r01-sw1", IP: "10.42.0.2"})
+	t.Log(retry())
+	l.count(outcome(discovery.Created), 1)
+	l.complete("s0029", 0, 25, recordedServers[0].mac)
+	if dead := l.letters(); len(dead) > 0 {
+		t.Errorf("left: %+v", dead)
 	}
 }
