@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/clusto/clusto-engine/clusto"
@@ -71,14 +72,20 @@ func (d *dialect) holdersOf(m clusto.AttrMatch) (text string, args []any) {
 	return `SELECT a.entity_id FROM entity_attrs a WHERE a.deleted_at_version IS NULL` + cond, args
 }
 
-// entitiesWhere gives the conditions on the entities themselves.
+// entitiesWhere gives the conditions on the entities themselves. Servers are most
+// of them: the whole table is read sooner than by an index on types, so no planner
+// shall take that.
 func entitiesWhere(q clusto.Query) (where string, args []any) {
+	kind := "e.type"
+	if slices.Contains(q.Types, "server") {
+		kind = "COALESCE(e.type, '')"
+	}
 	for _, c := range []struct {
 		column string
 		values []string
-	}{{"name", q.Names}, {"type", q.Types}, {"driver", q.Drivers}} {
+	}{{"e.name", q.Names}, {kind, q.Types}, {"e.driver", q.Drivers}} {
 		if len(c.values) > 0 {
-			where += " AND e." + c.column + " IN (" + params(len(c.values)) + ")"
+			where += " AND " + c.column + " IN (" + params(len(c.values)) + ")"
 			args = appendTexts(args, c.values)
 		}
 	}
