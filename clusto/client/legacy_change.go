@@ -59,22 +59,58 @@ func (c *steps) failed(ctx context.Context, i int, err error) error {
 	return &clusto.OpError{Index: i, Err: err}
 }
 
-func (c *steps) name(text string) string {
-	if label, ok := strings.CutPrefix(text, "$"); ok && c.labels[label] != "" {
-		return c.labels[label]
+// named gives the operation with names instead of labels.
+func (c *steps) named(ctx context.Context, op clusto.Op) (clusto.Op, error) {
+	for _, name := range []*string{&op.Name, &op.To, &op.Into} {
+		if err := c.unlabel(ctx, name); err != nil {
+			return op, err
+		}
 	}
-	return text
+	if v := op.Value; v != nil && v.Type == clusto.Relation && strings.HasPrefix(v.Str, "$") {
+		w := *v
+		if err := c.unlabel(ctx, &w.Str); err != nil {
+			return op, err
+		}
+		e, _, err := c.l.show(ctx, w.Str)
+		if err != nil {
+			return op, err
+		}
+		w.Str, op.Value = e.Path(), &w
+	}
+	return op, nil
 }
 
-func (c *steps) one(ctx context.Context, i int, op *clusto.Op) error {
-	name := c.name(op.Name)
+// unlabel puts the name that "$label" stands for in its place. What no operation
+// has labelled may be a name that is there.
+func (c *steps) unlabel(ctx context.Context, name *string) error {
+	label, ok := strings.CutPrefix(*name, "$")
+	switch {
+	case !ok:
+		return nil
+	case c.labels[label] != "":
+		*name = c.labels[label]
+		return nil
+	}
+	found, err := c.l.matchingNames(ctx, *name)
+	if err == nil && len(found) == 0 {
+		err = fmt.Errorf("label %.70s is not defined before, and no entity has that name: %w", *name, clusto.ErrInvalid)
+	}
+	return err
+}
+
+func (c *steps) one(ctx context.Context, i int, of *clusto.Op) error {
+	named, err := c.named(ctx, *of)
+	if err != nil {
+		return err
+	}
+	op, name := &named, named.Name
 	switch op.Op {
 	case "has", "lacks":
 		return c.check(ctx, op, name)
 	case "allocate":
 		return c.allocate(ctx, i, op)
 	case "insert":
-		return c.insert(ctx, name, c.name(op.Into), op.RU)
+		return c.insert(ctx, name, op.Into, op.RU)
 	case "connect":
 		return c.connect(ctx, op, name)
 	case "attr", "add":
@@ -182,7 +218,7 @@ func (c *steps) connect(ctx context.Context, op *clusto.Op, name string) error {
 	if err != nil {
 		return err
 	}
-	there, err := c.l.object(ctx, c.name(op.To))
+	there, err := c.l.object(ctx, op.To)
 	if err != nil {
 		return err
 	}

@@ -21,11 +21,8 @@ const (
 	subOSPort = "osportname"
 )
 
-// Bounds beside the guard against cycles: real sites are far from them.
-const (
-	maxDistance = 64 // containers above each other
-	maxOwners   = 32 // entities with one MAC that are looked at; more are ambiguous
-)
+// maxOwners is how many entities with one MAC are looked at; more are ambiguous.
+const maxOwners = 32
 
 // Host resolves one MAC as /v2 does, from what the original says. It returns an
 // error that wraps clusto.ErrNotFound if clusto has no such host, and one that
@@ -213,7 +210,7 @@ func (l *Legacy) describe(ctx context.Context, h *clusto.Host, r *Record) (err e
 // a cycle ends there.
 func (l *Legacy) collect(ctx context.Context, r *Record) ([]clusto.Attr, error) {
 	attrs, seen := []clusto.Attr{}, map[string]bool{r.path: true}
-	for level, distance := []*Record{r}, 0; len(level) > 0 && distance <= maxDistance; distance++ {
+	for level, distance := []*Record{r}, 0; len(level) > 0; distance++ {
 		var next []*Record
 		for _, at := range level {
 			for _, a := range at.dhcp {

@@ -206,7 +206,7 @@ func (l *Legacy) Attrs(ctx context.Context, q clusto.AttrQuery) (out []clusto.At
 func (l *Legacy) attrs(ctx context.Context, q clusto.AttrQuery) (out []clusto.Attr, err error) {
 	seen := map[string]bool{q.Name: true}
 	level := []string{q.Name}
-	for distance := 0; len(level) > 0 && distance <= maxDistance; distance++ {
+	for distance := 0; len(level) > 0; distance++ {
 		var next []string
 		for _, name := range level {
 			e, s, err := l.show(ctx, name)
