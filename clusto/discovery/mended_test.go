@@ -1,7 +1,9 @@
 package discovery
 
 import (
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/clusto/clusto-engine/clusto"
 )
@@ -50,4 +52,26 @@ func TestSwitchedOffMakesNoServer(t *testing.T) {
 	apply(t, s, discovery("0"))
 	l.send(learnt("00:1e:c9:00:0e:05", 26))
 	l.want(map[string]uint64{"created": 1, "off": 1})
+}
+
+// TestFactsAreReadOnceASecond: events that are bad news by facts which may be out
+// of date have them read anew, but not each of them at once.
+func TestFactsAreReadOnceASecond(t *testing.T) {
+	s := openStore(t, originalFile(t))
+	apply(t, s, discovery("0"))
+	var reads atomic.Int64
+	l := newLab(t, failing{s, func(call string) error {
+		if call == "entities" {
+			reads.Add(1)
+		}
+		return nil
+	}})
+	began := time.Now()
+	for range 3 {
+		l.send(learnt("00:1e:c9:00:0e:06", 25), learnt("00:1e:c9:00:0e:07", 26))
+	}
+	if n, took := reads.Load(), time.Since(began); n < 2 || time.Duration(n-1)*time.Second > took {
+		t.Errorf("read %d times in %v", n, took)
+	}
+	l.want(map[string]uint64{"off": 6})
 }
