@@ -134,6 +134,8 @@ func (x *exporter) lost() error {
 			x.errs = append(x.errs, fmt.Errorf("entity %q: its name has a slash, a control character or blanks at an end, is too long, or is . or ..; rename it", o.Path()))
 		case !driverForm.MatchString(o.Driver) || !driverForm.MatchString(o.Type):
 			x.errs = append(x.errs, fmt.Errorf("entity %q: driver %q and type %q: want lower-case letters, digits and _", o.Path(), o.Driver, o.Type))
+		case clusto.CheckType(o.Type) != nil:
+			x.errs = append(x.errs, fmt.Errorf("entity %q: %s, and so no import makes one; give it another type", o.Path(), clusto.Reason(clusto.CheckType(o.Type))))
 		case names[o.Name]:
 			x.errs = append(x.errs, fmt.Errorf("two entities have the name %q; rename one of them", o.Name))
 		}
