@@ -113,7 +113,7 @@ func (d *drawer) packet(msg []byte) *engine.Packet {
 // that may be answered and gives what the inventory says, and all that RFC 2131
 // and the options' own RFCs want of an answer holds (see checks_test.go).
 func FuzzDecide(f *testing.F) {
-	plain := []byte{0, 0, 0, 1, 2, 0, 11, 0, 1, 24, 0, 0, 1}
+	plain := []byte{0, 0, 0, 0, 0, 2, 0, 11, 0, 1, 0, 1, 24, 1, 11, 0, 1, 1, 1, 24, 0} // 10.42.0.11/24 and 10.43.0.11/24
 	for i, in := range corpus.DHCP(f) {
 		f.Add(in.Bytes, plain, []byte{0, 0, 0}, true)
 		f.Add(in.Bytes, bytes.Repeat([]byte{byte(i), 2, 0, byte(i * 7), 9, 'a', '1'}, 60), []byte{byte(i), byte(i >> 1), 1, 2, 3}, i%2 == 0)
