@@ -232,6 +232,7 @@ func dissect(t *testing.T, frames [][]byte) []sight {
 
 // TestTshark has an independent program read every kind of reply.
 func TestTshark(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.apply(plenty)
 	l.start()
@@ -261,6 +262,7 @@ func TestTshark(t *testing.T) {
 
 // TestTsharkFindsFaults: what the test before trusts in does find faults.
 func TestTsharkFindsFaults(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.start()
 	good := l.ask(client(2), storm.Message{Type: dhcp4.Discover})
@@ -302,6 +304,7 @@ func TestTsharkFindsFaults(t *testing.T) {
 
 // TestTsharkLive watches a client's cable while it gets and renews its lease.
 func TestTsharkLive(t *testing.T) {
+	t.Parallel()
 	need(t, "dumpcap", "tshark")
 	l := newLab(t)
 	g := newUdhcpc(l, 2)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/clusto/clusto-engine/codec/dhcp4"
 	"github.com/clusto/clusto-engine/engine"
+	"github.com/clusto/clusto-engine/engine/netlab"
 	"github.com/clusto/clusto-engine/engine/storm"
 )
 
@@ -194,15 +195,18 @@ func (e event) check(t *testing.T, want map[string]string) {
 func (l *lab) ping(addr string) {
 	l.t.Helper()
 	ping := need(l.t, "ping", "iputils-ping")
-	var out journal
-	cmd := exec.Command(ping, "-n", "-c", "1", "-w", "15", "-I", addr, serverIP)
-	cmd.Stdout, cmd.Stderr = &out, &out
-	must(l.t, l.peer.Start(cmd))
-	if err := cmd.Wait(); err != nil {
-		l.t.Errorf("ping from %s: %v\n%s", addr, err, &out)
-	}
-	if b, err := exec.Command(ping, "-n", "-c", "1", "-w", "15", addr).CombinedOutput(); err != nil {
-		l.t.Errorf("ping to %s: %v\n%s", addr, err, b)
+	for _, way := range []struct {
+		name string
+		in   *netlab.Net
+		args []string
+	}{{"from", l.peer, []string{"-I", addr, serverIP}}, {"to", l.net, []string{addr}}} {
+		var out journal
+		cmd := exec.Command(ping, append([]string{"-n", "-c", "1", "-w", "15"}, way.args...)...)
+		cmd.Stdout, cmd.Stderr = &out, &out
+		must(l.t, way.in.Start(cmd))
+		if err := cmd.Wait(); err != nil {
+			l.t.Errorf("ping %s %s: %v\n%s", way.name, addr, err, &out)
+		}
 	}
 }
 
@@ -226,6 +230,7 @@ func (l *lab) move(name string, last byte, addr string) {
 
 // TestUdhcpc goes through the life of a lease, and uses it.
 func TestUdhcpc(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	g := newUdhcpc(l, 2, "-R", "-O", "search", "-O", "ntpsrv", "-O", "staticroutes")
 	l.apply(`servers: {s2: {dhcp: {name_server: "10.9.0.3,10.9.0.4", domain_search: "a.example.org,b.example.org"}}}`)
@@ -274,10 +279,11 @@ func (l *lab) declined(host, addr string) {
 
 // TestUdhcpcDeclines: the address that is offered answers ARP already.
 func TestUdhcpcDeclines(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	g := newUdhcpc(l, 2, "-a")
 	l.start()
-	must(t, here.AddAddr("srv0", netip.MustParsePrefix("10.9.0.52/32")))
+	must(t, l.net.AddAddr("srv0", netip.MustParsePrefix("10.9.0.52/32")))
 	g.start()
 	l.declined("/server/s2", "10.9.0.52")
 }
@@ -285,6 +291,7 @@ func TestUdhcpcDeclines(t *testing.T) {
 // TestUdhcpcMoves: its address changes in clusto, and the next renewal brings a
 // NAK and the new one.
 func TestUdhcpcMoves(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	g := newUdhcpc(l, 1)
 	l.start()
@@ -299,6 +306,7 @@ func TestUdhcpcMoves(t *testing.T) {
 
 // TestDhclient goes through the life of a short lease, and uses it.
 func TestDhclient(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	g := newDhclient(l, 2)
 	l.apply(`servers: {s2: {dhcp: {name_server: "10.9.0.3,10.9.0.4", renewal_time: 1, rebinding_time: 300}}}`)
@@ -327,6 +335,7 @@ func TestDhclient(t *testing.T) {
 
 // TestDhclientReboots: it asks for the address that it had, without a DISCOVER.
 func TestDhclientReboots(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	g := newDhclient(l, 1)
 	l.start()
@@ -353,6 +362,7 @@ func TestDhclientReboots(t *testing.T) {
 
 // TestDhclientDeclines: the machine's own check finds the address in use.
 func TestDhclientDeclines(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	g := newDhclient(l, 1)
 	must(t, os.WriteFile(g.dir+"/refuse", nil, 0o600))

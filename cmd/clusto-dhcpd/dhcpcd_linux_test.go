@@ -66,6 +66,7 @@ func (g *guest) power() {
 // renewed, rebound when the server does not hear what is sent to it alone, and
 // asked for again after a reboot.
 func TestDhcpcd(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	g := newDhcpcd(l, 2, "noarp")
 	l.apply(`servers: {s2: {dhcp: {name_server: "10.9.0.3,10.9.0.4", domain_search: "a.example.org,b.example.org", renewal_time: 1, rebinding_time: 4}}}`)
@@ -110,13 +111,14 @@ func (l *lab) mislead(addr string) {
 // lead ends what mislead did.
 func (l *lab) lead(addr string) {
 	l.t.Helper()
-	server, err := here.MAC("srv0")
+	server, err := l.net.MAC("srv0")
 	must(l.t, err)
 	must(l.t, l.peer.AddNeighbour("cli0", netip.MustParseAddr(addr), server))
 }
 
 // TestDhcpcdMoves: its address changes in clusto while it is down, and it hears so.
 func TestDhcpcdMoves(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	g := newDhcpcd(l, 1, "noarp")
 	l.start()
@@ -132,10 +134,11 @@ func TestDhcpcdMoves(t *testing.T) {
 
 // TestDhcpcdDeclines: the address that it gets answers ARP already.
 func TestDhcpcdDeclines(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	g := newDhcpcd(l, 2)
 	l.start()
-	must(t, here.AddAddr("srv0", netip.MustParsePrefix("10.9.0.52/32")))
+	must(t, l.net.AddAddr("srv0", netip.MustParsePrefix("10.9.0.52/32")))
 	g.power()
 	l.declined("/server/s2", "10.9.0.52")
 }

@@ -76,7 +76,7 @@ func newOriginalLab(t *testing.T, flags ...string) *lab {
 	l := newLab(t)
 	l.api.serve(newStore(t, originalDB(t)))
 	for _, p := range []string{original + "/24", "10.43.0.5/24", "203.0.113.5/24"} {
-		must(t, here.AddAddr("srv0", netip.MustParsePrefix(p)))
+		must(t, l.net.AddAddr("srv0", netip.MustParsePrefix(p)))
 	}
 	l.fence = &storm.Client{MAC: [6]byte{0, 0x1e, 0xc9, 0, 0, 2}}
 	l.start(append([]string{"--server-id", original}, flags...)...)
@@ -144,6 +144,7 @@ func option(code byte) string { return "option " + strconv.Itoa(int(code)) }
 // compares the answers in every field and option, down to where they go. What
 // is not the same has to be in rules, with the exact value that it has to have.
 func TestRecordedExchanges(t *testing.T) {
+	t.Parallel()
 	all := readExchanges(t)
 	want := expected(t, all)
 	ipmi := func(e *exchange) bool { return e.Set == "ipmi" }

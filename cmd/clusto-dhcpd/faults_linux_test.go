@@ -37,9 +37,8 @@ func (l *lab) sql(stmt string) (sql.Result, error) {
 // newLabPort adds a second cable and gives its clients' end.
 func newLabPort(t *testing.T, l *lab, srv, cli string, addr netip.Prefix) *storm.Probe {
 	t.Helper()
-	must(t, netlab.Veth(here, srv, l.peer, cli))
-	t.Cleanup(func() { _ = here.Delete(srv) })
-	must(t, here.AddAddr(srv, addr))
+	must(t, netlab.Veth(l.net, srv, l.peer, cli))
+	must(t, l.net.AddAddr(srv, addr))
 	g, err := afpacket.Open(afpacket.Config{
 		Interface: cli, Ports: []uint16{68, 67}, OtherHosts: true, In: l.peer.Do, Log: slog.New(slog.DiscardHandler),
 	})
@@ -55,6 +54,7 @@ func newLabPort(t *testing.T, l *lab, srv, cli string, addr netip.Prefix) *storm
 // TestPartialChecksum: a client in another container sends without a checksum,
 // which its kernel leaves to a network card that there is not.
 func TestPartialChecksum(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.start()
 	f := l.frame(client(1), storm.Message{Type: dhcp4.Discover})
@@ -89,6 +89,7 @@ func TestPartialChecksum(t *testing.T) {
 // TestMalformed: broken frames are counted, each by what is wrong with it, and
 // stop nothing.
 func TestMalformed(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.start()
 	good := l.frame(client(1), storm.Message{Type: dhcp4.Discover})
@@ -166,6 +167,7 @@ func TestRandomFrames(t *testing.T) {
 // TestInventoryFaults: a known host is answered from what is known, a new one
 // when the inventory is back; nothing is refused meanwhile.
 func TestInventoryFaults(t *testing.T) {
+	t.Parallel()
 	garbage := func(kind, body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", kind)
@@ -223,7 +225,8 @@ func (f *front) with(h http.HandlerFunc) (mend func()) {
 // TestPortOfAServerThatEndsAtOnce: it was still in use where the server had not
 // come to serve on it, and whoever took its place could not.
 func TestPortOfAServerThatEndsAtOnce(t *testing.T) {
-	f := &front{t: t}
+	t.Parallel()
+	f := &front{t: t, net: newNet(t)}
 	for range 200 {
 		f.up()
 		f.down()
@@ -232,6 +235,7 @@ func TestPortOfAServerThatEndsAtOnce(t *testing.T) {
 
 // TestStartWithoutInventory: the daemon comes up, waits, and answers when it can.
 func TestStartWithoutInventory(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.api.down()
 	l.launch()
@@ -243,6 +247,7 @@ func TestStartWithoutInventory(t *testing.T) {
 
 // TestHangUp: SIGHUP brings a change in at once, whatever the time to live.
 func TestHangUp(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.start("--cache-ttl", "1h")
 	l.apply(`servers: {s1: {dhcp: {domain: new.example.org}}}`)
@@ -257,16 +262,17 @@ func TestHangUp(t *testing.T) {
 
 // TestInterfaceDownDeletedAndBack plugs the cable out in every way.
 func TestInterfaceDownDeletedAndBack(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.start()
 	discover := storm.Message{Type: dhcp4.Discover}
 	l.check(l.ask(client(1), discover), dhcp4.Offer, "10.9.0.51")
-	must(t, here.SetDown("srv0"))
+	must(t, l.net.SetDown("srv0"))
 	l.until("not ready", func() bool { return l.get("/readyz") == "interface srv0 is not up\n" })
-	must(t, here.SetUp("srv0"))
+	must(t, l.net.SetUp("srv0"))
 	l.until("ready", func() bool { return l.get("/readyz") == "ready\n" })
 	l.check(l.ask(client(1), discover), dhcp4.Offer, "10.9.0.51")
-	must(t, here.Delete("srv0"))
+	must(t, l.net.Delete("srv0"))
 	l.until("not ready", func() bool { return l.get("/readyz") == "interface srv0 is not up\n" })
 	l.plug()
 	l.until("ready", func() bool { return l.get("/readyz") == "ready\n" && l.group.Stats().Up })
@@ -275,8 +281,9 @@ func TestInterfaceDownDeletedAndBack(t *testing.T) {
 
 // TestMissingInterface: one that is not there at the start is waited for.
 func TestMissingInterface(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
-	must(t, here.Delete("srv0"))
+	must(t, l.net.Delete("srv0"))
 	l.launch()
 	l.until("a reason for not being ready", func() bool { return strings.Contains(l.get("/readyz"), "interface srv0 is not up") })
 	l.plug()
@@ -286,6 +293,7 @@ func TestMissingInterface(t *testing.T) {
 
 // TestRestartBetweenOfferAndAck: the daemon remembers nothing, and needs not.
 func TestRestartBetweenOfferAndAck(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.start()
 	l.check(l.ask(client(1), storm.Message{Type: dhcp4.Discover}), dhcp4.Offer, "10.9.0.51")
@@ -320,7 +328,7 @@ func stormOfMisses(t *testing.T, n int, feed bool) {
 		clients[i] = storm.Client{MAC: [6]byte{2, 1, 0, 0, byte(i >> 8), byte(i)}, VendorClass: "PXEClient", Broadcast: i%2 == 0}
 		fmt.Fprintf(&yaml, "  x%d: {in: boot, mac: %q, ip: 10.20.%d.%d}\n", i, clusto.MAC(clients[i].MAC), 1+i>>8, i&255)
 	}
-	must(t, here.AddAddr("srv0", netip.MustParsePrefix("10.20.255.253/16")))
+	must(t, l.net.AddAddr("srv0", netip.MustParsePrefix("10.20.255.253/16")))
 	if feed {
 		l.start("--negative-ttl", "1h")
 		l.following()
@@ -352,6 +360,8 @@ func stormOfMisses(t *testing.T, n int, feed bool) {
 
 // TestRefusedSetUps end with 2 and one line that says what to do.
 func TestRefusedSetUps(t *testing.T) {
+	t.Parallel()
+	var here *netlab.Net // the process's own
 	must(t, netlab.Veth(here, "bare0", here, "bare1"))
 	t.Cleanup(func() { _ = here.Delete("bare0") })
 	bad := t.TempDir() + "/services.conf"

@@ -104,6 +104,7 @@ func says(status int, kind, body string) http.HandlerFunc {
 // and nothing is refused; and once it is back, the next DISCOVER is answered with
 // what was changed meanwhile, also that of a host that asked in vain.
 func TestFeedFaults(t *testing.T) {
+	t.Parallel()
 	const stream = "text/event-stream"
 	for name, fault := range map[string]func(l *lab) (mend func()){
 		"cut off": func(l *lab) func() { l.api.down(); return l.api.up },
@@ -185,6 +186,7 @@ func (l *lab) endFeed(h http.HandlerFunc) (mend func()) {
 // the inventory fails. Whose change was heard of is answered from what was known,
 // and not with a NAK; the others are as ever.
 func TestInventoryFaultsBesideTheFeed(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]http.HandlerFunc{
 		"slow":        func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 		"500":         says(500, "text/plain", "oh"),

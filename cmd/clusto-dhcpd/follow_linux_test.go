@@ -24,6 +24,7 @@ func (l *lab) following() {
 // TestNewHostIsAnsweredAtOnce: who asked in vain is answered at the next
 // DISCOVER after clusto knows it, whatever the negative TTL.
 func TestNewHostIsAnsweredAtOnce(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.api.follow(true)
 	l.start("--negative-ttl", "1h", "--cache-ttl", "1h")
@@ -44,6 +45,7 @@ servers: {late: {in: boot, mac: "02:00:00:00:00:77", ip: 10.9.0.77}}
 // TestChangeByHandIsHeard: another program writes into the database, as the
 // Python clusto does; nothing has aged meanwhile.
 func TestChangeByHandIsHeard(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.api.follow(true)
 	l.start("--cache-ttl", "1h")
@@ -63,6 +65,7 @@ func TestChangeByHandIsHeard(t *testing.T) {
 // TestFeedIsResumed: clusto-httpd goes away and comes back; what was changed
 // meanwhile is heard then.
 func TestFeedIsResumed(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.api.follow(true)
 	l.start("--cache-ttl", "1h", "--negative-ttl", "1h")
@@ -90,6 +93,7 @@ servers: {late: {in: boot, mac: "02:00:00:00:00:78", ip: 10.9.0.78}}
 // that could not be fetched again, is answered from what was known. It was
 // forgotten, and not answered at all.
 func TestChangedHostWhileTheInventoryFails(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.api.follow(true)
 	l.start("--cache-ttl", "1h")

@@ -61,6 +61,7 @@ func (l *lab) send(frames ...[]byte) {
 // place of one that waited before it, and with that its load, which knows nothing
 // of the change: a new host was unknown, and an address that it had been given got a NAK.
 func TestLoadOfBeforeAChange(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name          string
 		mac           byte
@@ -111,6 +112,7 @@ func TestLoadOfBeforeAChange(t *testing.T) {
 // TestNetworkThatAppearsWhileTheInventoryFails: word of it came, but it could not
 // be read, and was not for a minute: who asked in it got another's address.
 func TestNetworkThatAppearsWhileTheInventoryFails(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.api.follow(true)
 	second := newLabPort(t, l, "srv1", "cli1", netip.MustParsePrefix("10.66.0.1/24"))

@@ -47,7 +47,7 @@ func newHall(t *testing.T, n int) *hall {
 	t.Helper()
 	h := &hall{lab: newLab(t), clients: make([]storm.Client, n)}
 	h.apply(hallYAML(n))
-	must(t, here.AddAddr("srv0", netip.MustParsePrefix("10.20.0.253/16")))
+	must(t, h.net.AddAddr("srv0", netip.MustParsePrefix("10.20.0.253/16")))
 	for i := range h.clients {
 		h.clients[i] = storm.Client{MAC: hallMAC(i)}
 	}

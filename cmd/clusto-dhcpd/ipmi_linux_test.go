@@ -104,6 +104,7 @@ func (l *lab) unknown(last byte, class string, id byte) {
 // TestUpdateIPMI: a new server and its BMC on one switch port ask, are stored,
 // each in its place, and answered with their own addresses.
 func TestUpdateIPMI(t *testing.T) {
+	t.Parallel()
 	l := newBootLab(t, "--update-ipmi")
 	l.unknown(0x21, pxeClass, 0)
 	l.stored(1)
@@ -130,6 +131,7 @@ func TestUpdateIPMI(t *testing.T) {
 
 // TestUpdateIPMILeavesAlone what is alive and what is not one server's.
 func TestUpdateIPMILeavesAlone(t *testing.T) {
+	t.Parallel()
 	l := newBootLab(t, "--update-ipmi")
 	l.gets(0x26, "", 0, "10.9.0.103")
 	for last, want := range map[byte]string{
@@ -157,6 +159,7 @@ func TestUpdateIPMILeavesAlone(t *testing.T) {
 // TestUpdateIPMIShared: BMC and host have one MAC. The BMC asks first; the host
 // boots with the second try.
 func TestUpdateIPMIShared(t *testing.T) {
+	t.Parallel()
 	l := newBootLab(t, "--update-ipmi")
 	l.unknown(0x29, bmcClass, 0)
 	l.stored(1)
@@ -170,6 +173,7 @@ func TestUpdateIPMIShared(t *testing.T) {
 // TestUpdateIPMIOff: nothing is asked for and nothing is written; a BMC that is
 // known is answered all the same.
 func TestUpdateIPMIOff(t *testing.T) {
+	t.Parallel()
 	l := newBootLab(t)
 	l.api.fail(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/query/get_entities" || r.Method == http.MethodPost {
@@ -190,6 +194,7 @@ func TestUpdateIPMIOff(t *testing.T) {
 // TestUpdateIPMIWithInventoryDown: a write that fails is made when the inventory
 // is back, though the client asks no more; others are answered meanwhile.
 func TestUpdateIPMIWithInventoryDown(t *testing.T) {
+	t.Parallel()
 	l := newBootLab(t, "--update-ipmi")
 	l.api.fail(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/v2/batch" {
@@ -209,6 +214,7 @@ func TestUpdateIPMIWithInventoryDown(t *testing.T) {
 
 // TestUpdateIPMIBehindTheOriginal, which takes writes by GET.
 func TestUpdateIPMIBehindTheOriginal(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.apply(bootSite)
 	srv := l.old(l.store, false)

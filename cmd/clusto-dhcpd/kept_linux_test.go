@@ -13,6 +13,7 @@ import (
 // inventory. What the last run knew is answered, nothing is refused, and when
 // the inventory is back its word counts.
 func TestHallBootsWithInventoryDown(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.start()
 	l.stop()

@@ -28,19 +28,20 @@ import (
 
 func TestMain(m *testing.M) {
 	labtest.Main(main)
-	netlab.Main(m.Run)
+	netlab.Main(func() int {
+		labtest.Parallel(6)
+		return m.Run()
+	})
 }
 
 // patience bounds every wait; nothing that works comes near it.
 const patience = 20 * time.Second
 
 const (
-	apiAddr     = "127.0.0.1:9996" // the namespace is the test's own
+	apiAddr     = "127.0.0.1:9996" // each lab has a namespace of its own
 	metricsAddr = "127.0.0.1:9967"
 	serverIP    = "10.9.0.1"
 )
-
-var here *netlab.Net // the process's own namespace
 
 // site is what the tests' inventory holds.
 const site = `
@@ -70,8 +71,9 @@ servers:
 // lab is a network with clusto-dhcpd on srv0 and clients on cli0.
 type lab struct {
 	t      *testing.T
-	peer   *netlab.Net
-	db     string // its file
+	net    *netlab.Net // the server's
+	peer   *netlab.Net // the clients'
+	db     string      // its file
 	store  *store.Store
 	api    *front
 	group  *afpacket.Group // on cli0
@@ -88,17 +90,12 @@ func newLab(t *testing.T) *lab {
 	l.db = t.TempDir() + "/clusto.db"
 	l.store = newStore(t, l.db)
 	l.apply(site)
-	l.api = newFront(t, l.store)
-	peer, err := netlab.New()
-	must(t, err)
-	l.peer = peer
-	t.Cleanup(func() {
-		_ = here.Delete("srv0") // some tests delete it themselves
-		peer.Close()
-	})
+	l.net, l.peer = newNet(t), newNet(t)
+	l.api = newFront(t, l.net, l.store)
 	l.plug()
+	var err error
 	l.group, err = afpacket.Open(afpacket.Config{
-		Interface: "cli0", Ports: []uint16{68, 67}, OtherHosts: true, In: peer.Do,
+		Interface: "cli0", Ports: []uint16{68, 67}, OtherHosts: true, In: l.peer.Do,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	must(t, err)
@@ -108,6 +105,15 @@ func newLab(t *testing.T) *lab {
 		l.group.Close()
 	})
 	return l
+}
+
+// newNet makes a network namespace that ends with the test.
+func newNet(t *testing.T) *netlab.Net {
+	t.Helper()
+	n, err := netlab.New()
+	must(t, err)
+	t.Cleanup(func() { n.Close() })
+	return n
 }
 
 func newStore(t *testing.T, file string) *store.Store {
@@ -129,8 +135,8 @@ func (l *lab) apply(yaml string) {
 // plug makes the cable between server and clients.
 func (l *lab) plug() {
 	l.t.Helper()
-	must(l.t, netlab.Veth(here, "srv0", l.peer, "cli0"))
-	must(l.t, here.AddAddr("srv0", netip.MustParsePrefix(serverIP+"/24")))
+	must(l.t, netlab.Veth(l.net, "srv0", l.peer, "cli0"))
+	must(l.t, l.net.AddAddr("srv0", netip.MustParsePrefix(serverIP+"/24")))
 }
 
 // start runs the real daemon and waits until it is ready.
@@ -144,7 +150,7 @@ func (l *lab) start(flags ...string) {
 func (l *lab) launch(flags ...string) {
 	l.t.Helper()
 	args := append([]string{"--interface", "srv0", "--api-url", "http://" + apiAddr, "--metrics", metricsAddr, "--cache-file", l.db + ".hosts"}, flags...)
-	l.daemon = labtest.Start(l.t, "clusto-dhcpd", l.log, args...)
+	l.daemon = labtest.StartIn(l.net, l.t, "clusto-dhcpd", l.log, args...)
 }
 
 // stop ends the daemon with SIGTERM, which it must take well.
@@ -152,7 +158,7 @@ func (l *lab) stop() { l.daemon.Stop() }
 
 // get reads from the daemon's metrics server; "" if it does not answer.
 func (l *lab) get(path string) string {
-	_, body := labtest.Get("http://"+metricsAddr+path, patience)
+	_, body := labtest.GetIn(l.net, "http://"+metricsAddr+path, patience)
 	return body
 }
 
@@ -178,6 +184,7 @@ func (l *lab) within(bound time.Duration, what string, ok func() bool) {
 // front is the inventory's HTTP server with a switch for what can go wrong.
 type front struct {
 	t     *testing.T
+	net   *netlab.Net
 	next  http.Handler
 	mu    sync.Mutex
 	fault http.HandlerFunc // nil: all is well
@@ -186,8 +193,8 @@ type front struct {
 	port  net.Listener
 }
 
-func newFront(t *testing.T, s *store.Store) *front {
-	f := &front{t: t, next: httpd.New(httpd.Config{Store: s})}
+func newFront(t *testing.T, n *netlab.Net, s *store.Store) *front {
+	f := &front{t: t, net: n, next: httpd.New(httpd.Config{Store: s})}
 	f.up()
 	t.Cleanup(f.down)
 	return f
@@ -230,8 +237,11 @@ func (f *front) fail(h http.HandlerFunc) {
 
 func (f *front) up() {
 	f.t.Helper()
-	l, err := net.Listen("tcp", apiAddr)
-	must(f.t, err)
+	var l net.Listener
+	must(f.t, f.net.Do(func() (err error) {
+		l, err = net.Listen("tcp", apiAddr)
+		return err
+	}))
 	srv := &http.Server{Handler: f, ReadHeaderTimeout: time.Second}
 	f.srv, f.port = srv, l
 	go func() { _ = srv.Serve(l) }()

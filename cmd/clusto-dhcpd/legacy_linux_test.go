@@ -24,8 +24,11 @@ const originalPace = 9 * time.Millisecond / 4
 func (l *lab) old(s *store.Store, recorded bool) *standin.Server {
 	l.t.Helper()
 	l.api.down()
-	srv, err := standin.Listen(apiAddr, standin.Config{Inventory: s, Recorded: recorded, Pace: originalPace})
-	must(l.t, err)
+	var srv *standin.Server
+	must(l.t, l.net.Do(func() (err error) {
+		srv, err = standin.Listen(apiAddr, standin.Config{Inventory: s, Recorded: recorded, Pace: originalPace})
+		return err
+	}))
 	l.t.Cleanup(srv.Close)
 	return srv
 }
@@ -33,9 +36,10 @@ func (l *lab) old(s *store.Store, recorded bool) *standin.Server {
 // TestBehindTheOriginal answers on the original's site, from the original's own
 // answers as far as they were recorded.
 func TestBehindTheOriginal(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.old(newStore(t, originalDB(t)), true)
-	must(t, here.AddAddr("srv0", netip.MustParsePrefix("10.42.0.4/24")))
+	must(t, l.net.AddAddr("srv0", netip.MustParsePrefix("10.42.0.4/24")))
 	l.start()
 	host := func(last byte) *storm.Client { return &storm.Client{MAC: [6]byte{0, 0x1e, 0xc9, 0, 0, last}} }
 	for last, want := range map[byte]string{
@@ -67,6 +71,7 @@ func TestBehindTheOriginal(t *testing.T) {
 
 // TestPoolChangesBehindTheOriginal: SIGHUP also forgets what hosts share.
 func TestPoolChangesBehindTheOriginal(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	srv := l.old(l.store, false)
 	l.start("--cache-ttl", "1h")
@@ -82,6 +87,7 @@ func TestPoolChangesBehindTheOriginal(t *testing.T) {
 
 // TestOursReplacesTheOriginal without a restart of the daemon.
 func TestOursReplacesTheOriginal(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	srv := l.old(l.store, false)
 	l.start("--cache-ttl", "1ms")

@@ -81,6 +81,7 @@ func (g *guest) kept() event {
 
 // TestNetworkd goes through the life of a lease, and uses it, as TestDhcpcd does.
 func TestNetworkd(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	g := newNetworkd(l, 2)
 	l.apply(`servers: {s2: {dhcp: {name_server: "10.9.0.3,10.9.0.4", domain_search: "a.example.org,b.example.org", renewal_time: 1, rebinding_time: 4}}}`)
@@ -100,9 +101,9 @@ func TestNetworkd(t *testing.T) {
 	l.mislead(serverIP)
 	g.acked("REQUEST (rebinding)", networkdAck)
 	discovers := strings.Count(g.out.String(), "DISCOVER")
-	must(t, here.SetDown("srv0"))
+	must(t, l.net.SetDown("srv0"))
 	g.says("Lost carrier", 1)
-	must(t, here.SetUp("srv0"))
+	must(t, l.net.SetUp("srv0"))
 	g.acked("REQUEST (init-reboot)", networkdAck)
 	if n := strings.Count(g.out.String(), "DISCOVER"); n != discovers {
 		t.Errorf("it had to ask with %d DISCOVERs", n-discovers)

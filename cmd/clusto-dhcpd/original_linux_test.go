@@ -28,9 +28,10 @@ func originalDB(t *testing.T) (file string) {
 // TestOriginalsDatabase answers from a database that the original clusto wrote,
 // as it is.
 func TestOriginalsDatabase(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.api.serve(newStore(t, originalDB(t)))
-	must(t, here.AddAddr("srv0", netip.MustParsePrefix("10.42.0.4/24")))
+	must(t, l.net.AddAddr("srv0", netip.MustParsePrefix("10.42.0.4/24")))
 	l.start()
 	host := func(last byte) *storm.Client { return &storm.Client{MAC: [6]byte{0, 0x1e, 0xc9, 0, 0, last}} }
 	for last, want := range map[byte]string{

@@ -74,7 +74,9 @@ func first(t *testing.T, pid int) {
 // hide keeps the server's MAC from cli0, so that what is sent there waits.
 func (l *lab) hide() {
 	l.t.Helper()
-	must(l.t, os.WriteFile("/proc/sys/net/ipv4/conf/srv0/arp_ignore", []byte("8"), 0))
+	must(l.t, l.net.Do(func() error {
+		return os.WriteFile("/proc/sys/net/ipv4/conf/srv0/arp_ignore", []byte("8"), 0)
+	}))
 	must(l.t, l.peer.Do(func() error { // all that a socket may have under way
 		return os.WriteFile("/proc/sys/net/ipv4/neigh/cli0/unres_qlen_bytes", []byte("1000000"), 0)
 	}))
@@ -85,7 +87,7 @@ func (l *lab) hide() {
 
 func (l *lab) show() {
 	l.t.Helper()
-	server, err := here.MAC("srv0")
+	server, err := l.net.MAC("srv0")
 	must(l.t, err)
 	must(l.t, l.peer.AddNeighbour("cli0", netip.MustParseAddr(bigIP), server))
 }
@@ -110,7 +112,7 @@ func TestPerfdhcp(t *testing.T) {
 	yaml, macs := crowd(n)
 	l.apply(yaml)
 	must(t, l.peer.AddAddr("cli0", netip.MustParsePrefix("10.64.255.2/16")))
-	must(t, here.AddAddr("srv0", netip.MustParsePrefix(bigIP+"/16")))
+	must(t, l.net.AddAddr("srv0", netip.MustParsePrefix(bigIP+"/16")))
 	file := t.TempDir() + "/macs"
 	must(t, os.WriteFile(file, macs, 0o600))
 	l.start()

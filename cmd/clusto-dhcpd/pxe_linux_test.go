@@ -82,6 +82,7 @@ func (l *lab) boot(last byte, fw firmware) (off func()) {
 // itself again. qemu's ROM for a BIOS is an iPXE too: without an attribute for
 // iPXE it gets what a BIOS gets.
 func TestBootFirmware(t *testing.T) {
+	t.Parallel()
 	if testing.Short() || raceEnabled {
 		t.Skip("*** NOT TESTED *** under -short and -race: the firmware is what is slow, and it is no Go program")
 	}
@@ -92,10 +93,10 @@ func TestBootFirmware(t *testing.T) {
 	}
 	l := newLab(t)
 	l.apply(diskless)
-	must(t, here.AddAddr("srv0", netip.MustParsePrefix("10.9.0.2/24")))
+	must(t, l.net.AddAddr("srv0", netip.MustParsePrefix("10.9.0.2/24")))
 	loader, err := os.ReadFile(snponly)
 	must(t, err)
-	s := newShelf(t, "10.9.0.2", map[string][]byte{"/snponly.efi": loader})
+	s := newShelf(t, l.net, "10.9.0.2", map[string][]byte{"/snponly.efi": loader})
 	l.start()
 	for _, tc := range []struct {
 		name   string

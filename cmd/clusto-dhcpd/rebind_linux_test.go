@@ -25,6 +25,7 @@ func (g *guest) acked(words, ack string) {
 // TestUdhcpcRebinds: when half of a lease this short is over, udhcpc asks everyone
 // at once. It believes in no lease shorter than its own least, so that takes 17 s.
 func TestUdhcpcRebinds(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("*** NOT TESTED *** under -short: it waits for 17 s")
 	}
@@ -44,6 +45,7 @@ func TestUdhcpcRebinds(t *testing.T) {
 
 // TestDhclientRebinds: the server does not hear what is sent to it alone.
 func TestDhclientRebinds(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	g := newDhclient(l, 2)
 	l.apply(`servers: {s2: {dhcp: {renewal_time: 1, rebinding_time: 4}}}`)

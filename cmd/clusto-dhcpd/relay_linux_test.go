@@ -21,16 +21,14 @@ const relayIP = "10.8.0.254" // the router's in the network remote
 // client sees it that is in remote, on a cli0 of its own.
 func (l *lab) beyond() *lab {
 	l.t.Helper()
-	far, err := netlab.New()
-	must(l.t, err)
-	l.t.Cleanup(func() { far.Close() })
+	far := newNet(l.t)
 	must(l.t, netlab.Veth(l.peer, "lan0", far, "cli0"))
 	must(l.t, l.peer.AddAddr("lan0", netip.MustParsePrefix(relayIP+"/24")))
 	must(l.t, l.peer.AddAddr("cli0", netip.MustParsePrefix("10.9.0.254/24")))
 	must(l.t, l.peer.Do(func() error {
 		return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0)
 	}))
-	must(l.t, here.AddRoute(netip.MustParsePrefix("10.8.0.0/24"), netip.MustParseAddr("10.9.0.254")))
+	must(l.t, l.net.AddRoute(netip.MustParsePrefix("10.8.0.0/24"), netip.MustParseAddr("10.9.0.254")))
 	there := *l
 	there.peer = far
 	return &there
@@ -58,6 +56,7 @@ func (l *lab) relay(flags ...string) {
 // renews it without one. With -a -D the agent adds option 82 and takes no reply
 // that lacks it.
 func TestDhcrelay(t *testing.T) {
+	t.Parallel()
 	for name, flags := range map[string][]string{
 		"with option 82":    {"-a", "-D"},
 		"without option 82": nil,
@@ -131,6 +130,7 @@ func (l *lab) checkRouted(to string) {
 // TestDhcrelayNak: an address was changed while the client was down. It asks for
 // the old one, and both the NAK and the new one get to it over the agent.
 func TestDhcrelayNak(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	there := l.beyond()
 	g := newDhclient(there, 6)

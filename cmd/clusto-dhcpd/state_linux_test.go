@@ -14,6 +14,7 @@ import (
 
 // TestDORA is the whole acquisition, and what the client gets.
 func TestDORA(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.start()
 	c := client(2)
@@ -53,6 +54,7 @@ func (l *lab) check(r *reply, typ dhcp4.MessageType, yiaddr string) {
 
 // TestStateTable goes through RFC 2131 section 4.3 with a known host.
 func TestStateTable(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.start()
 	own, another, zero := ip("10.9.0.51"), ip("10.9.0.99"), ip("0.0.0.0")
@@ -103,6 +105,7 @@ func TestStateTable(t *testing.T) {
 
 // TestBOOTP: a request without options gets the address and no lease.
 func TestBOOTP(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.start()
 	r := l.ask(client(1), storm.Message{})
@@ -116,6 +119,7 @@ func TestBOOTP(t *testing.T) {
 
 // TestBroadcastFlag: a client that cannot take unicasts yet is broadcast to.
 func TestBroadcastFlag(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.start()
 	c := client(1)
@@ -128,6 +132,7 @@ func TestBroadcastFlag(t *testing.T) {
 
 // TestNotAnswered goes through the hosts that get no reply, each for its reason.
 func TestNotAnswered(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	_, err := l.sql(`INSERT INTO entity_attrs (entity_id, "key", subkey, number, datatype, string_value, version)
 		SELECT entity_id, 'port-nic-eth', 'mac', 1, 'string', '02:00:00:00:00:08', 1 FROM entities WHERE name = 'twin2'`)
@@ -162,6 +167,7 @@ func TestNotAnswered(t *testing.T) {
 
 // TestRelay: the network is the relay's, and so is the way back.
 func TestRelay(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.start()
 	relay := &storm.Relay{
@@ -206,6 +212,7 @@ func lastOption(r *reply, code byte) bool {
 
 // TestBMC: the MAC of a management controller gets the controller's address.
 func TestBMC(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.start()
 	l.check(l.ask(client(0x0a), storm.Message{Type: dhcp4.Discover}), dhcp4.Offer, "10.9.0.60")
@@ -214,6 +221,7 @@ func TestBMC(t *testing.T) {
 
 // TestVLAN: replies leave under the tags that the request came under.
 func TestVLAN(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.start()
 	for name, tags := range map[string][]frame.Tag{
@@ -243,6 +251,7 @@ func TestVLAN(t *testing.T) {
 
 // TestSeveralInterfaces: each host is answered on the interface that it is on.
 func TestSeveralInterfaces(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	second := newLabPort(t, l, "srv1", "cli1", netip.MustParsePrefix("10.8.0.1/24"))
 	l.start("--interface", "srv1", "--workers", "2")
@@ -259,6 +268,7 @@ func TestSeveralInterfaces(t *testing.T) {
 // TestMetricsFormat reads the metrics as Prometheus does: a family is in one
 // piece, behind its type, and every line is a name, labels and a number.
 func TestMetricsFormat(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	newLabPort(t, l, "srv1", "cli1", netip.MustParsePrefix("10.8.0.1/24"))
 	l.start("--interface", "srv1")

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/clusto/clusto-engine/engine/netlab"
 )
 
 // Of RFC 1350 and RFC 2347.
@@ -28,6 +30,7 @@ const (
 
 // shelf serves files over TFTP, and keeps what is asked for over TFTP and HTTP.
 type shelf struct {
+	net   *netlab.Net
 	addr  string
 	files map[string][]byte // over TFTP
 	lc    net.ListenConfig
@@ -36,15 +39,18 @@ type shelf struct {
 	asked []string // "ADDRESS tftp FILE"
 }
 
-// newShelf listens on an address of this namespace until the test is over.
-func newShelf(t *testing.T, addr string, files map[string][]byte) *shelf {
+// newShelf listens on an address of a namespace until the test is over.
+func newShelf(t *testing.T, n *netlab.Net, addr string, files map[string][]byte) *shelf {
 	t.Helper()
-	s := &shelf{addr: addr, files: files}
+	s := &shelf{net: n, addr: addr, files: files}
 	ctx, stop := context.WithCancel(t.Context())
-	c, err := s.lc.ListenPacket(ctx, "udp4", addr+":69")
+	c, err := s.open(ctx, ":69")
 	must(t, err)
-	web, err := s.lc.Listen(ctx, "tcp", addr+":80")
-	must(t, err)
+	var web net.Listener
+	must(t, n.Do(func() (err error) {
+		web, err = s.lc.Listen(ctx, "tcp", addr+":80")
+		return err
+	}))
 	srv := &http.Server{Handler: s, ReadHeaderTimeout: patience}
 	var all sync.WaitGroup
 	all.Go(func() { s.serve(ctx, c, &all) })
@@ -56,6 +62,15 @@ func newShelf(t *testing.T, addr string, files map[string][]byte) *shelf {
 		all.Wait()
 	})
 	return s
+}
+
+// open opens a UDP port.
+func (s *shelf) open(ctx context.Context, port string) (c net.PacketConn, err error) {
+	err = s.net.Do(func() (err error) {
+		c, err = s.lc.ListenPacket(ctx, "udp4", s.addr+port)
+		return err
+	})
+	return c, err
 }
 
 // ServeHTTP has nothing to give.
@@ -102,7 +117,7 @@ func (s *shelf) serve(ctx context.Context, c net.PacketConn, all *sync.WaitGroup
 // send sends a file, or says that there is none. Machines that go away in
 // between are left alone.
 func (s *shelf) send(ctx context.Context, to net.Addr, name string, options []string) {
-	c, err := s.lc.ListenPacket(ctx, "udp4", s.addr+":0")
+	c, err := s.open(ctx, ":0")
 	if err != nil {
 		return
 	}
