@@ -2,9 +2,9 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/clusto/clusto-engine/clusto"
@@ -16,6 +16,7 @@ import (
 func eachDatabase(t *testing.T, test func(t *testing.T, open func() *Store)) {
 	for name, newDSN := range kinds {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			test(t, func() *Store { return openTest(t, newDSN(t)) })
 		})
 	}
@@ -32,23 +33,30 @@ var kinds = map[string]func(t testing.TB) string{
 // own: int_value has 32 bits there.
 func originalPostgres(t testing.TB) string {
 	t.Helper()
-	dsn := pgtest.New(t)
-	d := *postgres
-	d.bigint = "INTEGER"
-	pgtest.Exec(t, dsn, append(d.create(),
-		`INSERT INTO entities (name, type, driver, version) VALUES ('clustometa', 'clustometa', 'clustometa', 1)`,
-		`INSERT INTO entity_attrs (entity_id, "key", subkey, datatype, int_value, version) VALUES (1, 'schemaversion', 'property', 'int', 3, 1)`)...)
-	return dsn
+	return pgtest.Like(t, "new", func(dsn string) {
+		d := *postgres
+		d.bigint = "INTEGER"
+		pgtest.Exec(t, dsn, append(d.create(),
+			`INSERT INTO entities (name, type, driver, version) VALUES ('clustometa', 'clustometa', 'clustometa', 1)`,
+			`INSERT INTO entity_attrs (entity_id, "key", subkey, datatype, int_value, version) VALUES (1, 'schemaversion', 'property', 'int', 3, 1)`)...)
+	})
 }
 
 // eachOriginal runs a test on a site that real clusto wrote: its own file, and
 // the same rows on PostgreSQL.
 func eachOriginal(t *testing.T, dump string, test func(t *testing.T, s *Store)) {
-	t.Run("sqlite", func(t *testing.T) { test(t, original(t, dump)) })
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t, original(t, dump))
+	})
 	t.Run("postgresql", func(t *testing.T) {
-		dsn := originalPostgres(t)
-		pgtest.Copy(t, originalFile(t, dump), dsn)
-		test(t, openTest(t, dsn))
+		t.Parallel()
+		test(t, openTest(t, pgtest.Like(t, dump, func(dsn string) {
+			d := *postgres
+			d.bigint = "INTEGER"
+			pgtest.Exec(t, dsn, d.create()...)
+			pgtest.Copy(t, originalFile(t, dump), dsn)
+		})))
 	})
 }
 
@@ -86,18 +94,25 @@ func original(t testing.TB, dump string) *Store {
 // originalFile loads a dump into a SQLite file, as it is.
 func originalFile(t testing.TB, dump string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", dump))
-	if err != nil {
-		t.Fatal(err)
-	}
 	file := filepath.Join(t.TempDir(), "clusto.db")
-	db, err := sql.Open("sqlite", file)
-	if err != nil {
-		t.Fatal(err)
+	loaded.Lock()
+	defer loaded.Unlock()
+	b, ok := loaded.files[dump]
+	if ok {
+		must(t, os.WriteFile(file, b, 0o600))
+		return file
 	}
-	defer db.Close()
-	if _, err := db.ExecContext(t.Context(), string(text)); err != nil {
-		t.Fatal(err)
-	}
+	text, err := os.ReadFile(filepath.Join("testdata", dump))
+	must(t, err)
+	runSQLite(t, file, string(text))
+	b, err = os.ReadFile(file)
+	must(t, err)
+	loaded.files[dump] = b
 	return file
 }
+
+// loaded has the files of dumps that were loaded once.
+var loaded = struct {
+	sync.Mutex
+	files map[string][]byte
+}{files: map[string][]byte{}}

@@ -28,11 +28,14 @@ const (
 // clients send batches. After each restart the database is sound, every batch
 // that was answered is there in whole, and none is there by half.
 func TestKillDuringBatches(t *testing.T) {
+	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
 		file := filepath.Join(t.TempDir(), "clusto.db")
 		killOften(t, file, func() *sql.DB { return openFile(t, file) }, soundSQLite)
 	})
 	t.Run("postgresql", func(t *testing.T) {
+		t.Parallel()
 		dsn := pgtest.New(t)
 		killOften(t, dsn, func() *sql.DB { return openAs(t, "pgx", dsn) }, func(*testing.T, *sql.DB) {})
 	})

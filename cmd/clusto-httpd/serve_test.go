@@ -130,6 +130,7 @@ func TestSIGTERMDuringARequest(t *testing.T) {
 // TestSIGTERMDuringAStream that its reader leaves lying does not wait for him as
 // it waits for other requests.
 func TestSIGTERMDuringAStream(t *testing.T) {
+	t.Parallel()
 	d := start(t, nil, "--db", ":memory:")
 	big := &clusto.Value{Type: clusto.String, Str: strings.Repeat("x", 10<<20)} // more than sockets hold
 	err := d.client(t).Apply(t.Context(), []clusto.Op{

@@ -56,6 +56,7 @@ func steps(t *testing.T, site string, all []step) {
 }
 
 func TestAttr(t *testing.T) {
+	t.Parallel()
 	steps(t, hall, []step{
 		{args: "attr get s2 -k disk", out: "KEY   SUBKEY  NUM  TYPE  VALUE\ndisk  size    0    int   10\ndisk  size    1    int   10\n"},
 		{args: "attr show -k dhcp -m -s domain s1", out: "KEY   SUBKEY  NUM  TYPE    VALUE           FROM\n" +
@@ -117,6 +118,7 @@ func TestAttr(t *testing.T) {
 // TestAttrDelOfOneAmongNumbered: without a number it was deleted with those of
 // the same value that have one.
 func TestAttrDelOfOneAmongNumbered(t *testing.T) {
+	t.Parallel()
 	steps(t, "servers: {a: {attrs: [{key: d, value: 1}, {key: d, number: 1, value: 1}, {key: d, number: 2, value: 1}]}}\n", []step{
 		{args: "attr del a -k d -n 2"},
 		{args: "attr add a -k d -v x"},
@@ -129,6 +131,7 @@ func TestAttrDelOfOneAmongNumbered(t *testing.T) {
 
 // TestNoDatabaseByMistake: a command that changes something makes no database.
 func TestNoDatabaseByMistake(t *testing.T) {
+	t.Parallel()
 	for _, args := range []string{"attr set a -k b -v c", "pool create p", "rack remove r s"} {
 		db := t.TempDir() + "/new.db"
 		r := runClusto(t, "", append(strings.Fields(args), "--db", db)...)

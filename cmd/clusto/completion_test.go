@@ -42,6 +42,7 @@ func typed(t *testing.T, shell, dir string, lines []string) string {
 // TestCompletionInShells types lines into real shells, with a tab at the end of
 // each.
 func TestCompletionInShells(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if err := os.Symlink(os.Args[0], filepath.Join(dir, "clusto")); err != nil {
 		t.Fatal(err)
@@ -94,6 +95,7 @@ func TestCompletionInShells(t *testing.T) {
 
 // TestCompletionHadNoJSON, as every other command has.
 func TestCompletionHadNoJSON(t *testing.T) {
+	t.Parallel()
 	for shell, script := range scripts {
 		r := runClusto(t, "", "completion", shell, "--json")
 		var got struct{ Shell, Script string }
@@ -106,6 +108,7 @@ func TestCompletionHadNoJSON(t *testing.T) {
 // TestEveryCommandHasJSON, but for the two that run until they are stopped or
 // tell a story.
 func TestEveryCommandHasJSON(t *testing.T) {
+	t.Parallel()
 	var visit func(among []*command)
 	visit = func(among []*command) {
 		for _, c := range among {

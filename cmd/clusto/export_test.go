@@ -12,6 +12,7 @@ import (
 
 // TestExport copies an inventory into another, and compares what they export.
 func TestExport(t *testing.T) {
+	t.Parallel()
 	flags, _ := inventories(t)
 	text := string(site.Sample(sampleSize/5)) + "  extra: {in: compute, mac: 02:00:00:00:00:01}\n"
 	for _, where := range flags {
@@ -45,6 +46,7 @@ func TestExport(t *testing.T) {
 func idsOut(s string) string { return regexp.MustCompile(`,"id":\d+`).ReplaceAllString(s, "") }
 
 func TestImportJSON(t *testing.T) {
+	t.Parallel()
 	flags, _ := inventories(t)
 	for _, where := range flags {
 		got := runClusto(t, small, append([]string{"import", "-", "--json"}, where...)...)
@@ -54,6 +56,7 @@ func TestImportJSON(t *testing.T) {
 
 // TestRefusedImportLeavesNoDatabase: it left an empty one behind.
 func TestRefusedImportLeavesNoDatabase(t *testing.T) {
+	t.Parallel()
 	const refused = "servers:\n  a: {in: nowhere}\n"
 	for _, prefix := range []string{"", "sqlite:///"} {
 		dir := t.TempDir()
@@ -73,6 +76,7 @@ func TestRefusedImportLeavesNoDatabase(t *testing.T) {
 }
 
 func TestExportRefuses(t *testing.T) {
+	t.Parallel()
 	db := filepath.Join(t.TempDir(), "odd.db")
 	if r := runClusto(t, small, "import", "-", "--db", db); r.code != 0 {
 		t.Fatal(r)

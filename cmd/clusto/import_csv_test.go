@@ -13,6 +13,7 @@ const (
 // TestImportCSV: a hall from a spreadsheet, into pools that are there; again, it
 // changes nothing; and what YAML says of the same servers is no change either.
 func TestImportCSV(t *testing.T) {
+	t.Parallel()
 	file := write(t, "hosts.CSV", hosts)
 	flags, dbs := inventories(t)
 	for i, where := range flags {
@@ -50,6 +51,7 @@ func TestImportCSV(t *testing.T) {
 }
 
 func TestImportCSVErrors(t *testing.T) {
+	t.Parallel()
 	file := write(t, "hosts.csv", "name,macs,ip,pool\nweb1,x,10.0.0.300,\n")
 	for _, c := range []struct {
 		args []string

@@ -13,6 +13,7 @@ import (
 )
 
 func TestImportTwice(t *testing.T) {
+	t.Parallel()
 	text := site.Sample(sampleSize)
 	file := write(t, "site.yaml", string(text))
 	s, err := site.Parse(file, text)
@@ -36,6 +37,7 @@ func TestImportTwice(t *testing.T) {
 }
 
 func TestImportStdin(t *testing.T) {
+	t.Parallel()
 	flags, _ := inventories(t)
 	for _, where := range flags {
 		got := runClusto(t, small, append([]string{"import", "-"}, where...)...)
@@ -44,6 +46,7 @@ func TestImportStdin(t *testing.T) {
 }
 
 func TestImportBadFile(t *testing.T) {
+	t.Parallel()
 	file := write(t, "bad.yaml", "servers:\n  a: {macs: 1}\n  b: {mac: zz}\n  c: {ip: 1.2.3.4.5}\n")
 	db := filepath.Join(t.TempDir(), "new.db")
 	lines := fmt.Sprintf(`%[1]s:2: server a: unknown key "macs": did you mean "mac"?
@@ -59,6 +62,7 @@ func TestImportBadFile(t *testing.T) {
 // TestImportRefused: what stands before the operation that is refused is not
 // written either.
 func TestImportRefused(t *testing.T) {
+	t.Parallel()
 	good := write(t, "site.yaml", small)
 	flags, dbs := inventories(t)
 	for i, where := range flags {
@@ -95,6 +99,7 @@ func TestImportRefused(t *testing.T) {
 }
 
 func TestImportWithoutInventory(t *testing.T) {
+	t.Parallel()
 	gone := httptest.NewServer(nil)
 	gone.Close()
 	rude := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
@@ -122,6 +127,7 @@ func TestImportWithoutInventory(t *testing.T) {
 }
 
 func TestCount(t *testing.T) {
+	t.Parallel()
 	for n, want := range map[int]string{0: "0 servers", 1: "1 server", 999: "999 servers", 1000: "1,000 servers", 1234567: "1,234,567 servers"} {
 		if got := count(n, "server"); got != want {
 			t.Errorf("count(%d) = %q, want %q", n, got, want)

@@ -3,6 +3,7 @@ package main
 import "testing"
 
 func TestPool(t *testing.T) {
+	t.Parallel()
 	steps(t, hall, []step{
 		{args: "pool list", out: "pxe\ndebian\nweb\n"},
 		{args: "pool list debian", out: "s1\ns2\n"},
@@ -33,6 +34,7 @@ func TestPool(t *testing.T) {
 }
 
 func TestRack(t *testing.T) {
+	t.Parallel()
 	steps(t, hall, []step{
 		{args: "rack show sv2-r01", out: "6  /networkswitch/sw1\n5  -\n4  -\n3  /server/s2\n2  /server/s2\n1  /server/s1\n"},
 		{args: "rack insert sv2-r01 s3 4"},
@@ -51,6 +53,7 @@ func TestRack(t *testing.T) {
 
 // TestPoolsInACircle: the original lets pools be in each other; every walk ends.
 func TestPoolsInACircle(t *testing.T) {
+	t.Parallel()
 	const circle = `entities:
   a: {driver: pool, raw: [{key: _contains, number: 0, value: {relation: /pool/b}}, {key: _contains, number: 1, value: {relation: /pool/a}}]}
   b: {driver: pool, raw: [{key: _contains, number: 0, value: {relation: /pool/a}}, {key: _contains, number: 1, value: {relation: /server/s}}, {key: _contains, number: 2, value: {relation: /pool/c}}]}

@@ -25,6 +25,7 @@ const colliding = `{
 `
 
 func TestRackCheck(t *testing.T) {
+	t.Parallel()
 	all := runClusto(t, "", "rack", "check")
 	if all.code != 0 || all.err != "" {
 		t.Errorf("%+v", all)
@@ -44,6 +45,7 @@ func TestRackCheck(t *testing.T) {
 
 // TestRackCheckHadNoJSON: what is wrong, and the layouts, are data.
 func TestRackCheckHadNoJSON(t *testing.T) {
+	t.Parallel()
 	file := write(t, "bad.json", colliding)
 	r := runClusto(t, "", "rack", "check", "--json", file)
 	var got struct {
@@ -77,6 +79,7 @@ func TestRackCheckHadNoJSON(t *testing.T) {
 
 // TestRackCheckTellsAll: every problem with its line, and the rack beside it.
 func TestRackCheckTellsAll(t *testing.T) {
+	t.Parallel()
 	file := write(t, "bad.json", colliding)
 	dir := filepath.Dir(file)
 	for _, args := range [][]string{{file}, {"--rack-layouts", dir}, {"bad", "--rack-layouts", dir}} {
@@ -110,6 +113,7 @@ locations:
 
 // TestRackCreate: a rack with its devices, once, however often.
 func TestRackCreate(t *testing.T) {
+	t.Parallel()
 	flags, _ := inventories(t)
 	for _, inv := range flags {
 		if r := runClusto(t, "", append([]string{"import", write(t, "site.yaml", rackSite)}, inv...)...); r.code != 0 {
@@ -139,6 +143,7 @@ func TestRackCreate(t *testing.T) {
 
 // TestRackCheckWithoutAReader: what cannot be shown is a failure.
 func TestRackCheckWithoutAReader(t *testing.T) {
+	t.Parallel()
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)

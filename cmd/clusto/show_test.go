@@ -69,6 +69,7 @@ const shownRack = `/rack/sv2-r01
 `
 
 func TestShow(t *testing.T) {
+	t.Parallel()
 	flags, dbs := inventories(t)
 	for i, where := range flags {
 		if r := runClusto(t, small, append([]string{"import", "-"}, where...)...); r.code != 0 {
@@ -100,6 +101,7 @@ func TestShow(t *testing.T) {
 }
 
 func TestShowMakesNoDatabase(t *testing.T) {
+	t.Parallel()
 	for _, prefix := range []string{"", "sqlite:///"} {
 		dir := t.TempDir()
 		r := runClusto(t, "", "show", "x", "--db", prefix+dir+"/new.db")
@@ -113,6 +115,7 @@ func TestShowMakesNoDatabase(t *testing.T) {
 }
 
 func TestShowWithoutInventory(t *testing.T) {
+	t.Parallel()
 	r := runClusto(t, "", "show", "x", "--api-url", "http://127.0.0.1:1")
 	if r.code != exitFailed || !strings.Contains(r.err, "start clusto-httpd there") || strings.Count(r.err, "\n") != 1 {
 		t.Errorf("nobody listens: %+v", r)
@@ -180,6 +183,7 @@ const oddities = `/networkswitch/sw1
 
 // TestShowOddities prints what a site file cannot bring about.
 func TestShowOddities(t *testing.T) {
+	t.Parallel()
 	odd := oddHost()
 	v := oddView(odd.Entity)
 	var b strings.Builder

@@ -11,6 +11,7 @@ import (
 )
 
 func TestDeadLetters(t *testing.T) {
+	t.Parallel()
 	name := file(t)
 	j := open(t, Config{File: name, Dead: 3})
 	add(t, j, events(swA, 0, 6))
@@ -68,6 +69,7 @@ func flush(t *testing.T, j *Journal) {
 // looked for those to give way among all there are. A switch whose ports are not
 // mapped then kept the disk busy for all others.
 func TestDeadLettersInGroups(t *testing.T) {
+	t.Parallel()
 	j := open(t, Config{File: file(t), Dead: 500})
 	const n = 3 * buryAtOnce
 	add(t, j, events(swA, 0, n))

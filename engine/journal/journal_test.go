@@ -238,6 +238,7 @@ func damaged(t *testing.T, n int, fn func(data []byte) []byte) (name string) {
 // TestDamageIsSurvived: whatever happens to the file, the journal opens, says
 // what is lost, gives no event that never was, and takes new ones.
 func TestDamageIsSurvived(t *testing.T) {
+	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 0))
@@ -369,6 +370,7 @@ func fillUntilKilled(t *testing.T, name string) {
 
 // TestManyAtOnce: appending, reading, burying and ending go on beside each other.
 func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
 	j := open(t, Config{File: file(t)})
 	const groups, size = 30, 50
 	var wg sync.WaitGroup

@@ -26,6 +26,7 @@ func acknowledged(t *testing.T) (name string) {
 // TestDamagedLog: a write-ahead log that was damaged lost events without a word,
 // or was "something else than a journal".
 func TestDamagedLog(t *testing.T) {
+	t.Parallel()
 	const n = 100 * perInform
 	whole := acknowledged(t)
 	flip := func(at func(size int) int) func(main, log []byte) ([]byte, []byte) {
@@ -157,6 +158,7 @@ func TestSeenWhileDamaged(t *testing.T) {
 
 // TestSalvageIsCounted: what a damaged file lost was not in the metric.
 func TestSalvageIsCounted(t *testing.T) {
+	t.Parallel()
 	const n = 2000
 	for what, hurt := range map[string]func(b []byte) []byte{
 		"a page erased":                 func(b []byte) []byte { clear(b[len(b)/4/pageSize*pageSize:][:pageSize]); return b },
@@ -203,6 +205,7 @@ func TestSalvageInterrupted(t *testing.T) {
 // TestRetryFailsOnce: dead letters that could not be tried again at once were
 // neither listed nor tried until others were.
 func TestRetryFailsOnce(t *testing.T) {
+	t.Parallel()
 	said := make(chan string, 100)
 	j := open(t, Config{File: file(t), Log: slog.New(slog.NewTextHandler(lines(said), nil))})
 	add(t, j, events(swA, 0, 1))

@@ -151,6 +151,7 @@ func TestNewJournalNeedsNoLog(t *testing.T) {
 // TestLinkedJournal: a second daemon ran on a symbolic link to the first one's
 // journal.
 func TestLinkedJournal(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for link, to := range map[string]string{"same": "j", "folder": "."} {
 		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {

@@ -33,6 +33,17 @@ type server struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed once it has ended
 	made atomic.Int64  // databases
+
+	admin *sql.DB // a connection takes longer than what is done with it
+
+	mu     sync.Mutex
+	models map[string]*model
+}
+
+// model is a database that others are copies of.
+type model struct {
+	once sync.Once
+	name string // "" if it could not be made
 }
 
 var shared server
@@ -48,7 +59,39 @@ func Main(m *testing.M) {
 // test is skipped, but on CI it fails. The package's TestMain must call Main.
 func New(t testing.TB) string {
 	t.Helper()
+	return URL(shared.create(t, ""), "clusto")
+}
+
+// Like gives the URL of a new database with all that fill once put into an empty
+// one: what many tests begin with takes longer to write than to copy. fill runs
+// once for each kind, and leaves no connection open.
+func Like(t testing.TB, kind string, fill func(dsn string)) string {
+	t.Helper()
 	p := &shared
+	p.mu.Lock()
+	if p.models == nil {
+		p.models = map[string]*model{}
+	}
+	m := p.models[kind]
+	if m == nil {
+		m = &model{}
+		p.models[kind] = m
+	}
+	p.mu.Unlock()
+	m.once.Do(func() {
+		name := p.create(t, "")
+		fill(URL(name, "clusto"))
+		m.name = name
+	})
+	if m.name == "" {
+		t.Fatalf("the database %q, which others are to be like, could not be made before", kind)
+	}
+	return URL(p.create(t, m.name), "clusto")
+}
+
+// create makes a database, empty or like another, and gives its name.
+func (p *server) create(t testing.TB, like string) string {
+	t.Helper()
 	p.once.Do(func() { p.err = p.start() })
 	if errors.Is(p.err, errNoPostgres) && os.Getenv("CI") == "" {
 		t.Skipf("NOT TESTED on PostgreSQL: %v", p.err)
@@ -57,8 +100,14 @@ func New(t testing.TB) string {
 		t.Fatal(p.err)
 	}
 	name := fmt.Sprintf("clusto%d", p.made.Add(1))
-	Exec(t, URL("postgres", "clusto"), "CREATE DATABASE "+name)
-	return URL(name, "clusto")
+	stmt := "CREATE DATABASE " + name
+	if like != "" {
+		stmt += " TEMPLATE " + like
+	}
+	if _, err := p.admin.Exec(stmt); err != nil {
+		t.Fatalf("%s: %v", stmt, err)
+	}
+	return name
 }
 
 // URL names a database of the server, and the role to open it as: "clusto" may
@@ -108,7 +157,11 @@ func (p *server) start() error {
 	p.cmd = exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-k", p.dir,
 		"-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200", "-c", "lc_messages=C")
 	p.cmd.Dir, p.cmd.SysProcAttr = p.dir, attr
-	return p.run()
+	if err := p.run(); err != nil {
+		return err
+	}
+	p.admin, err = sql.Open("pgx", URL("postgres", "clusto"))
+	return err
 }
 
 // run starts the server and reads its log until it is ready.
@@ -147,6 +200,9 @@ func (p *server) run() error {
 
 // stop ends the server by its own pid and removes what it wrote.
 func (p *server) stop() {
+	if p.admin != nil {
+		_ = p.admin.Close()
+	}
 	if p.cmd != nil && p.cmd.Process != nil {
 		_ = p.cmd.Process.Signal(syscall.SIGINT) // "fast": clients are cut off
 		<-p.done
