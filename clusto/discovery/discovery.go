@@ -329,12 +329,21 @@ type health struct {
 	back  time.Time // it does not any more
 }
 
+// oneOutage is how long after a change a read may fail for the same reason: one of
+// the two has to be the first that meets an outage.
+const oneOutage = time.Minute
+
 // failed notes a call that failed. One that was begun before the inventory was
 // back says nothing new.
 func (h *health) failed(begun time.Time, change bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.since.IsZero() && begun.After(h.back) || h.reads && !change {
+	worse := h.reads && !change
+	if worse && begun.Sub(h.since) < oneOutage {
+		h.reads = false
+		return
+	}
+	if h.since.IsZero() && begun.After(h.back) || worse {
 		h.since, h.reads = time.Now(), change
 		var more int
 		if more, h.told = h.said.first(cause(err), h.since); !h.told {

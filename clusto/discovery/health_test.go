@@ -35,6 +35,21 @@ func TestHealthIsToldOnce(t *testing.T) {
 	}
 }
 
+// TestHealthOfAnOutageThatAChangeMeetsFirst: the reads that fail after it, with
+// another error, were told of as well.
+func TestHealthOfAnOutageThatAChangeMeetsFirst(t *testing.T) {
+	var log syncBuffer
+	h := health{log: slog.New(slog.NewTextHandler(&log, nil))}
+	now := time.Now()
+	h.failed(now, true, errors.New("unexpected EOF"))
+	h.failed(now.Add(time.Second), false, errors.New("connection refused"))
+	h.failed(now.Add(2*time.Second), true, errors.New("connection refused"))
+	h.works(now.Add(3*time.Second), false)
+	if text := log.String(); strings.Count(text, "the inventory fails") != 1 || strings.Count(text, "answers again") != 1 {
+		t.Errorf("it says %s", text)
+	}
+}
+
 // TestHealthOfATokenThatOnlyReads: reads are answered and writes are not, so that
 // failing and answering again took turns in the log, for as long as it lasted; later
 // once a minute, though nothing had recovered.

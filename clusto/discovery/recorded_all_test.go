@@ -168,7 +168,7 @@ func (c *recordedCase) judge(t *testing.T, s *store.Store, events []Event, recor
 // recordedFrames are the frames of each case.
 func recordedFrames(t *testing.T) (out [][][]byte) {
 	t.Helper()
-	f, err := os.Open("../../codec/snmp/testdata/traps.pcap")
+	f, err := os.Open("../../fuzz/corpus/recorded/traps.pcap")
 	if err != nil {
 		t.Fatal(err)
 	}
