@@ -5,18 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/clusto/clusto-engine/clusto"
 )
-
-// formMax bounds the body of a legacy call, in bytes.
-const formMax = 1 << 20
 
 // legacy answers one call of the original's API with a JSON value, or an error
 // for legacyFail.
@@ -40,41 +35,6 @@ func (s *server) call(fn legacy) http.HandlerFunc {
 		}
 		s.legacyAnswer(w, r, p, v)
 	}
-}
-
-// form holds a call's parameters, from the query and from a form body; the last
-// of a repeated one wins.
-type form map[string]string
-
-func readForm(w http.ResponseWriter, r *http.Request) (form, error) {
-	p := form{}
-	if err := p.add(r.URL.RawQuery); err != nil {
-		return nil, err
-	}
-	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if r.Method == http.MethodGet || kind != "" && kind != "application/x-www-form-urlencoded" {
-		return p, nil
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, formMax))
-	if err != nil {
-		return nil, fmt.Errorf("read form: %w: %w", err, clusto.ErrInvalid)
-	}
-	return p, p.add(string(body))
-}
-
-func (p form) add(encoded string) error {
-	values, err := url.ParseQuery(encoded)
-	if err != nil {
-		return fmt.Errorf("read parameters: %w: %w", err, clusto.ErrInvalid)
-	}
-	for k, v := range values {
-		last := v[len(v)-1]
-		if !storable(k) || !storable(last) {
-			return invalid("parameter %.40q is no UTF-8 text, or has a NUL character", k)
-		}
-		p[k] = last
-	}
-	return nil
 }
 
 // storable reports whether a database can hold the text.
