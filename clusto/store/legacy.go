@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,17 +11,17 @@ import (
 
 // Entity gives the entity of that name, or ErrNotFound.
 func (s *Store) Entity(ctx context.Context, name string) (clusto.Entity, error) {
-	_, e, err := s.entity(ctx, name)
+	_, e, err := s.entity(ctx, s.read, name)
 	return e, err
 }
 
-func (s *Store) entity(ctx context.Context, name string) (id int64, e clusto.Entity, err error) {
-	err = s.read.QueryRowContext(ctx, s.dialect.q(entitySQL), name).
-		Scan(&id, &e.Name, &e.Type, &e.Driver)
-	if err == sql.ErrNoRows {
-		return 0, e, fmt.Errorf("there is no entity %.128q: %w", name, clusto.ErrNotFound)
-	} else if err != nil {
+func (s *Store) entity(ctx context.Context, in querier, name string) (id int64, e clusto.Entity, err error) {
+	found := false
+	err = each(ctx, in, s.dialect.q(entitySQL), []any{&id, &e.Name, &e.Type, &e.Driver}, func() { found = true }, name)
+	if err != nil {
 		return 0, e, s.failed("ask", err)
+	} else if !found {
+		return 0, e, fmt.Errorf("there is no entity %.128q: %w", name, clusto.ErrNotFound)
 	}
 	return id, e, nil
 }

@@ -14,13 +14,20 @@ import (
 // containers, and so on, with Origin and Distance set. At one distance the
 // containers come by entity_id, as they did from the original on SQLite. Like
 // the original it gives a container again that is reached at another distance,
-// but a cycle ends. It returns ErrNotFound if there is no such entity.
+// but a cycle ends. All of it is one state of the database: what moves from one
+// container to another meanwhile is there once. It returns ErrNotFound if there
+// is no such entity.
 func (s *Store) Attrs(ctx context.Context, q clusto.AttrQuery) ([]clusto.Attr, error) {
-	id, e, err := s.entity(ctx, q.Name)
+	tx, err := s.beginRead(ctx)
+	if err != nil {
+		return nil, s.failed("ask", err)
+	}
+	defer tx.Rollback() //nolint:errcheck // nothing was written
+	id, e, err := s.entity(ctx, tx, q.Name)
 	if err != nil {
 		return nil, err
 	}
-	w := &walk{s: s, q: q, seen: map[int64]*seen{}, out: []clusto.Attr{}}
+	w := &walk{s: s, tx: tx, q: q, seen: map[int64]*seen{}, out: []clusto.Attr{}}
 	level := []step{{id: id, path: e.Path()}}
 	for distance := 0; len(level) > 0; distance++ {
 		if err := ctx.Err(); err != nil {
@@ -37,6 +44,7 @@ func (s *Store) Attrs(ctx context.Context, q clusto.AttrQuery) ([]clusto.Attr, e
 // read once, however many ways lead to it.
 type walk struct {
 	s    *Store
+	tx   querier
 	q    clusto.AttrQuery
 	seen map[int64]*seen
 	out  []clusto.Attr
@@ -102,7 +110,7 @@ func (w *walk) read(ctx context.Context, at *step) (*seen, error) {
 	}
 	here := new(seen)
 	var err error
-	if here.attrs, err = w.s.attrsOf(ctx, w.s.read, at, w.q); err != nil {
+	if here.attrs, err = w.s.attrsOf(ctx, w.tx, at, w.q); err != nil {
 		return nil, err
 	}
 	w.seen[at.id] = here
@@ -112,7 +120,7 @@ func (w *walk) read(ctx context.Context, at *step) (*seen, error) {
 	var id int64
 	var e clusto.Entity
 	var number sql.NullInt64
-	return here, each(ctx, w.s.read, w.s.dialect.q(w.s.dialect.containersSQL()), []any{&id, &e.Name, &e.Type, &e.Driver, integer{&number}}, func() {
+	return here, each(ctx, w.tx, w.s.dialect.q(w.s.dialect.containersSQL()), []any{&id, &e.Name, &e.Type, &e.Driver, integer{&number}}, func() {
 		here.parents = append(here.parents, step{id: id, path: e.Path()})
 	}, at.id)
 }

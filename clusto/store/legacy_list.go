@@ -25,7 +25,7 @@ func (s *Store) Types(ctx context.Context) ([]string, error) {
 // Members gives what a container holds, and what is inside that, and so on, by
 // entity_id. A cycle ends. It returns ErrNotFound if there is no such entity.
 func (s *Store) Members(ctx context.Context, name string) ([]clusto.Entity, error) {
-	id, _, err := s.entity(ctx, name)
+	id, _, err := s.entity(ctx, s.read, name)
 	if err != nil {
 		return nil, err
 	}

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -20,28 +18,24 @@ func (s *Store) Object(ctx context.Context, name string) (clusto.Object, error) 
 		return clusto.Object{}, s.failed("ask", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // nothing was written
-	o, err := s.readObject(ctx, tx, name)
-	if errors.Is(err, sql.ErrNoRows) {
-		return o, fmt.Errorf("there is no entity %.128q: %w", name, clusto.ErrNotFound)
-	} else if err != nil {
+	id, e, err := s.entity(ctx, tx, name)
+	if err != nil {
+		return clusto.Object{}, err
+	}
+	o, err := s.readObject(ctx, tx, id, e)
+	if err != nil {
 		return o, s.failed("ask", err)
 	}
 	return o, nil
 }
 
-func (s *Store) readObject(ctx context.Context, tx *sql.Tx, name string) (clusto.Object, error) {
-	o := clusto.Object{Attrs: []clusto.Attr{}, Parents: []clusto.Entity{}}
-	var id int64
-	err := tx.QueryRowContext(ctx, s.dialect.q(entitySQL), name).Scan(&id, &o.Name, &o.Type, &o.Driver)
-	if err != nil {
-		return o, err
-	}
+func (s *Store) readObject(ctx context.Context, tx querier, id int64, e clusto.Entity) (clusto.Object, error) {
+	o := clusto.Object{Entity: e, Attrs: []clusto.Attr{}, Parents: []clusto.Entity{}}
 	attrs, err := s.attrsOf(ctx, tx, &step{id: id}, clusto.AttrQuery{Hidden: true})
 	if err != nil {
 		return o, err
 	}
 	o.Attrs = append(o.Attrs, attrs...)
-	var e clusto.Entity
 	var number sql.NullInt64
 	err = each(ctx, tx, s.dialect.q(s.dialect.containersSQL()), []any{&id, &e.Name, &e.Type, &e.Driver, integer{&number}}, func() {
 		if !slices.Contains(o.Parents, e) {
