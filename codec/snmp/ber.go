@@ -77,7 +77,7 @@ func length(b []byte) (n, head int, err error) {
 			n = n<<8 | int(c)
 		}
 	}
-	if n > len(b)-head {
+	if n < 0 || n > len(b)-head { // four bytes can be negative in an int of 32 bits
 		return 0, 0, ErrTruncated
 	}
 	return n, head, nil

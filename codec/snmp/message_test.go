@@ -317,3 +317,14 @@ func BenchmarkParse(b *testing.B) {
 		walk(&m, msg, out)
 	}
 }
+
+// TestLengthBeyondAnInt: in an int of 32 bits it was negative, and the message was
+// cut there.
+func TestLengthBeyondAnInt(t *testing.T) {
+	for _, b := range [][]byte{{0x30, 0x84, 0xff, 0xff, 0xff, 0xff}, {0x30, 0x84, 0x80, 0, 0, 0}} {
+		var m Message
+		if err := m.Parse(b); err != ErrTruncated {
+			t.Errorf("% x: %v, want %v", b, err, ErrTruncated)
+		}
+	}
+}

@@ -82,12 +82,13 @@ type problems struct {
 
 	mu    sync.Mutex
 	until [kinds][256]int64
-	lines int // told in this second
-	since int64
+	lines [kinds]int   // told in the second that began then
+	since [kinds]int64 //
 	held  [kinds]int
 }
 
-// linesPerSecond bounds the log, however many senders there are.
+// linesPerSecond bounds the log, however many senders there are, for each kind: a
+// flood of one must not keep the others from being told.
 const linesPerSecond = 10
 
 func (p *problems) init(report func(Problem)) { p.report, p.seed = report, maphash.MakeSeed() }
@@ -97,15 +98,15 @@ func (p *problems) quiet(kind Kind, source [4]byte, now int64) bool {
 	until := &p.until[kind][maphash.Comparable(p.seed, source)%256]
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if now-p.since >= int64(time.Second) {
-		p.since, p.lines = now, 0
+	if now-p.since[kind] >= int64(time.Second) {
+		p.since[kind], p.lines[kind] = now, 0
 	}
-	if now < *until || p.lines >= linesPerSecond {
+	if now < *until || p.lines[kind] >= linesPerSecond {
 		p.held[kind]++
 		return true
 	}
 	*until = now + int64(quietFor)
-	p.lines++
+	p.lines[kind]++
 	return false
 }
 

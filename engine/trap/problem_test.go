@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/clusto/clusto-engine/codec/snmp"
 	"github.com/clusto/clusto-engine/engine"
@@ -86,5 +87,27 @@ func TestKindsOfProblemsShareNoSilence(t *testing.T) {
 		if !p.quiet(Broken, [4]byte{10, 0, byte(i >> 8), byte(i)}, now+1) {
 			t.Fatalf("sender %d: told twice", i)
 		}
+	}
+}
+
+// TestFloodOfOneKindSilencesNoOther: ten broken datagrams at the beginning of each
+// second kept a full journal from being told of.
+func TestFloodOfOneKindSilencesNoOther(t *testing.T) {
+	var p problems
+	p.init(func(Problem) {})
+	now, told := int64(0), 0
+	for range 100 {
+		now += int64(time.Second)
+		for i := range 2 * linesPerSecond {
+			if !p.quiet(Broken, [4]byte{10, 0, 0, byte(i)}, now) {
+				told++
+			}
+		}
+		if p.quiet(NoRoom, [4]byte{10, 0, 0, 200}, now) {
+			t.Fatal("that the journal is full is not told")
+		}
+	}
+	if told != 100*linesPerSecond {
+		t.Errorf("%d lines of the flood, want %d", told, 100*linesPerSecond)
 	}
 }
