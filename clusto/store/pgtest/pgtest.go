@@ -48,15 +48,36 @@ type model struct {
 
 var shared server
 
-// Main runs the tests of a package, ends the server and the program.
+// Main runs the tests of a package, says if there was no PostgreSQL for them, ends
+// the server and the program.
 func Main(m *testing.M) {
 	code := m.Run()
 	shared.stop()
+	if shared.skips() {
+		warn(shared.err)
+	}
 	os.Exit(code)
 }
 
+// warn says what was not tested, on the terminal too if there is one: of a package
+// that passes, go test drops what it wrote.
+func warn(why error) {
+	line := fmt.Sprintf("*** NOT TESTED *** on PostgreSQL: %v\n", why)
+	fmt.Fprint(os.Stderr, line)
+	tty, err := os.OpenFile("/dev/tty", os.O_WRONLY|syscall.O_NOCTTY, 0)
+	if err != nil {
+		return
+	}
+	defer tty.Close()
+	fmt.Fprint(tty, line)
+}
+
+// skips reports whether tests that ask for a database are skipped.
+func (p *server) skips() bool { return errors.Is(p.err, errNoPostgres) && os.Getenv("CI") == "" }
+
 // New gives the URL of a new, empty database. Where there is no PostgreSQL the
-// test is skipped, but on CI it fails. The package's TestMain must call Main.
+// test is skipped, which Main says aloud, but on CI it fails. The package's TestMain
+// must call Main.
 func New(t testing.TB) string {
 	t.Helper()
 	return URL(shared.create(t, ""), "clusto")
@@ -93,8 +114,8 @@ func Like(t testing.TB, kind string, fill func(dsn string)) string {
 func (p *server) create(t testing.TB, like string) string {
 	t.Helper()
 	p.once.Do(func() { p.err = p.start() })
-	if errors.Is(p.err, errNoPostgres) && os.Getenv("CI") == "" {
-		t.Skipf("NOT TESTED on PostgreSQL: %v", p.err)
+	if p.skips() {
+		t.Skipf("*** NOT TESTED *** on PostgreSQL: %v", p.err)
 	}
 	if p.err != nil {
 		t.Fatal(p.err)
@@ -212,9 +233,12 @@ func (p *server) stop() {
 	}
 }
 
+// debians is where Debian has initdb, outside of PATH.
+var debians = "/usr/lib/postgresql/*/bin/initdb"
+
 // programs finds initdb and postgres, the newest if there are several.
 func programs() (string, error) {
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	found, _ := filepath.Glob(debians)
 	if len(found) > 0 {
 		return filepath.Dir(found[len(found)-1]), nil
 	}
