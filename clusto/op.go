@@ -89,7 +89,7 @@ type Op struct {
 	Subkey *string `json:"subkey,omitempty"`
 	Number *int    `json:"number,omitempty"`
 	Value  *Value  `json:"value,omitempty"`
-	Values []Value `json:"values,omitempty"`
+	Values []Value `json:"values,omitzero"`
 	Into   string  `json:"into,omitempty"`
 	RU     int     `json:"ru,omitempty"` // the lowest of the units that it takes
 	Cycle  bool    `json:"cycle,omitempty"`

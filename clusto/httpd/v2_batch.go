@@ -163,7 +163,10 @@ func readOp(raw []byte, op *clusto.Op, at int64) error {
 	case err != nil:
 		return err
 	}
-	return checkOp(raw)
+	if err := checkOp(raw); err != nil {
+		return err
+	}
+	return checkGiven(raw, op)
 }
 
 // mistake says what is wrong with the type of a value, in words of JSON.

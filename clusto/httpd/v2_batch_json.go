@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -63,6 +64,41 @@ func checkOp(raw []byte) error {
 		}
 	}
 	return nil
+}
+
+// checkGiven refuses an operation raw without values, which would delete, and
+// values without content, which would be stored as an empty text. Who means that
+// says so: [], {"str": ""}, or a type alone, by which 0 and "" are told.
+func checkGiven(raw []byte, op *clusto.Op) error {
+	if op.Op == "raw" && op.Values == nil {
+		return errors.New(`"values" is missing; [] deletes what is there`)
+	}
+	bare := func(v clusto.Value) bool { return v.Type == "" && v.Str == "" }
+	if (op.Value == nil || !bare(*op.Value)) && !slices.ContainsFunc(op.Values, bare) {
+		return nil
+	}
+	var given struct {
+		Value  *givenValue
+		Values []givenValue
+	}
+	if err := json.Unmarshal(raw, &given); err != nil {
+		return err
+	}
+	if given.Value != nil {
+		given.Values = append(given.Values, *given.Value)
+	}
+	for _, v := range given.Values {
+		if v.Type == "" && v.Str == nil {
+			return errors.New(`a value has neither "str" nor "type": want {"str": "..."}, or {"type": "int", "int": 1}`)
+		}
+	}
+	return nil
+}
+
+// givenValue tells an empty text from none.
+type givenValue struct {
+	Type string
+	Str  *string
 }
 
 // checkField notes a field of the innermost object.

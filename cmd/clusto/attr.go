@@ -290,7 +290,7 @@ func delOp(name string, a *clusto.Attr, rest []clusto.Attr) clusto.Op {
 		v := clusto.Value{Type: a.Value.Type, Int: a.Value.Int, Str: a.Value.Str}
 		return clusto.Op{Op: "del", Name: name, Key: a.Key, Subkey: &sub, Number: a.Number, Value: &v}
 	}
-	op := clusto.Op{Op: "raw", Name: name, Key: a.Key, Subkey: a.Subkey}
+	op := clusto.Op{Op: "raw", Name: name, Key: a.Key, Subkey: a.Subkey, Values: []clusto.Value{}}
 	for _, b := range rest {
 		if b.Sub() == sub && b.Number == nil {
 			op.Values = append(op.Values, b.Value)
