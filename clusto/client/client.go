@@ -33,6 +33,7 @@ type Config struct {
 
 	Token  func() string // gives the bearer token of each request, "" for none; nil: none
 	CAFile string        // PEM: who vouches for an https server, and nobody else; "": the system's
+	TLS    *tls.Config   // tells an https server instead of CAFile
 
 	BatchTimeout time.Duration // of Apply; 5 min, as long as clusto-httpd reads
 	StreamPause  time.Duration // how long a stream may stand still; 30 s
@@ -83,9 +84,11 @@ func New(cfg Config) (*Client, error) {
 		return nil, fmt.Errorf("API URL %q ends with a slash: write %q: %w", cfg.URL, strings.TrimRight(cfg.URL, "/"), clusto.ErrInvalid)
 	}
 	cfg = cfg.withDefaults()
-	trust, err := Trust(cfg.CAFile)
-	if err != nil {
-		return nil, err
+	trust := cfg.TLS
+	if trust == nil {
+		if trust, err = Trust(cfg.CAFile); err != nil {
+			return nil, err
+		}
 	}
 	return &Client{cfg: cfg, http: &http.Client{
 		Transport: transport(cfg, trust),

@@ -27,6 +27,8 @@ type upFlags struct {
 
 	daemon.DHCP `embed:""`
 
+	HTTP daemon.HTTPAccess `embed:"" group:"http"`
+
 	SNMP upTraps `embed:"" prefix:"traps-" group:"snmp" set:"journal=" set:"journal_is=beside the database" set:"discover_mac=true"`
 }
 
@@ -36,6 +38,9 @@ func (f *upFlags) Validate() error {
 		return errors.New("there is nothing to answer from; give --inventory, --db or both")
 	}
 	if err := f.DHCP.Validate(); err != nil {
+		return err
+	}
+	if err := inSection("http", f.HTTP.Check()); err != nil {
 		return err
 	}
 	return f.checkTraps()
@@ -65,16 +70,19 @@ func upMain(args []string) int {
 func (f *upFlags) run(ctx context.Context, s *site.Site, log *slog.Logger) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	f.CacheFile, f.APIAccess = "", daemon.APIAccess{} // the inventory is here itself
-	cfg := daemon.HTTPD{DB: f.DB, Listen: f.Listen, Common: f.Common}
+	f.CacheFile = "" // the inventory is here itself
+	cfg := daemon.HTTPD{DB: f.DB, Listen: f.Listen, HTTPAccess: f.HTTP, Common: f.Common}
 	if cfg.DB == "" {
 		cfg.DB = ":memory:"
 	}
-	address := make(chan string, 1)
+	listening := make(chan struct{})
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		cancel(daemon.ServeHTTPD(ctx, cfg, log, func(addr string) { address <- addr }))
+		cancel(daemon.ServeHTTPD(ctx, cfg, log, func(url string, own daemon.APIAccess) {
+			f.APIURL, f.APIAccess = url, own
+			close(listening)
+		}))
 	}()
 	defer func() {
 		cancel(nil)
@@ -83,8 +91,7 @@ func (f *upFlags) run(ctx context.Context, s *site.Site, log *slog.Logger) error
 	select {
 	case <-ctx.Done():
 		return cause(ctx)
-	case addr := <-address:
-		f.APIURL = "http://" + addr
+	case <-listening:
 	}
 	if err := f.fill(ctx, s, log); err != nil {
 		return err
@@ -120,7 +127,11 @@ func (f *upFlags) fill(ctx context.Context, s *site.Site, log *slog.Logger) erro
 	if s == nil {
 		return nil
 	}
-	c, err := client.New(client.Config{URL: f.APIURL, Agent: "clusto up"})
+	cfg := client.Config{URL: f.APIURL, Agent: "clusto up"}
+	if err := f.AddTo(&cfg, log); err != nil {
+		return err
+	}
+	c, err := client.New(cfg)
 	if err != nil {
 		return err
 	}

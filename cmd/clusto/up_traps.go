@@ -18,8 +18,13 @@ type upTraps struct {
 	daemon.Traps `embed:""`
 }
 
-// elsewhere are the keys of section "snmp" that clusto up has for itself.
-var elsewhere = []string{"snmp.api_url", "snmp.api_token_file", "snmp.api_ca_file", "snmp.metrics", "snmp.log_format", "snmp.log_level"}
+// elsewhere are the keys of sections "snmp" and "http" that clusto up has for
+// itself, or not at all.
+var elsewhere = []string{
+	"snmp.api_url", "snmp.api_token_file", "snmp.api_ca_file", "snmp.metrics", "snmp.log_format", "snmp.log_level",
+	"http.db", "http.listen", "http.read_only_get", "http.max_connections", "http.max_requests", "http.max_streams", "http.max_feeds",
+	"http.max_batches", "http.max_body", "http.request_timeout", "http.log_format", "http.log_level",
+}
 
 // AfterApply has addresses come from the manager that the rack names, where
 // nothing else is said.
@@ -35,9 +40,13 @@ func (f *upFlags) checkTraps() error {
 	if !f.Traps {
 		return nil
 	}
-	err := f.SNMP.Check()
+	return inSection("snmp", f.SNMP.Check())
+}
+
+// inSection has an error say which section a setting is of.
+func inSection(name string, err error) error {
 	if field := (*daemon.FieldError)(nil); errors.As(err, &field) {
-		return &daemon.FieldError{Key: "snmp." + field.Key, What: field.What}
+		return &daemon.FieldError{Key: name + "." + field.Key, What: field.What}
 	}
 	return err
 }
@@ -48,7 +57,7 @@ func (f *upFlags) traps(log *slog.Logger) (cfg *daemon.SNMP, done func(), err er
 	if !f.Traps {
 		return nil, func() {}, nil
 	}
-	cfg = &daemon.SNMP{Interface: f.SNMP.Interface, APIURL: f.APIURL, Traps: f.SNMP.Traps, Common: f.Common}
+	cfg = &daemon.SNMP{Interface: f.SNMP.Interface, APIURL: f.APIURL, APIAccess: f.APIAccess, Traps: f.SNMP.Traps, Common: f.Common}
 	if len(cfg.Interface) == 0 {
 		cfg.Interface = f.Interface
 	}

@@ -16,11 +16,17 @@ import (
 type APIAccess struct {
 	APITokenFile string `name:"api-token-file" env:"CLUSTO_TOKEN_FILE" placeholder:"FILE" help:"Send the token in FILE to clusto-httpd."`
 	APICAFile    string `name:"api-ca-file" env:"CLUSTO_CA_FILE" placeholder:"FILE" help:"Trust the certificates in FILE (PEM), and no others, to vouch for clusto-httpd."`
+
+	own *access // of the clusto-httpd in this process; nil: it is in another one
 }
 
 // AddTo adds the settings to a client's. The token is read anew when its file
 // changes. The error names the setting and the file.
 func (a *APIAccess) AddTo(cfg *client.Config, log *slog.Logger) error {
+	if a.own != nil {
+		a.own.addTo(cfg)
+		return nil
+	}
 	if _, err := client.Trust(a.APICAFile); err != nil {
 		return fmt.Errorf("api_ca_file: %w", err)
 	}

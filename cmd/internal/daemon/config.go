@@ -87,7 +87,10 @@ func ParseFlags(p Program, args []string, into any) (err error) {
 	k, err := kong.New(into, kong.Name(p.Name), kong.Description(p.About), kong.Resolvers(r),
 		kong.Writers(p.Stdout, io.Discard), kong.Exit(func(code int) { panic(&Exit{Code: code}) }),
 		kong.Vars{"version": p.Name + " " + version()},
-		kong.ExplicitGroups([]kong.Group{{Key: "snmp", Title: "Traps of switches (section snmp of services.conf):"}}))
+		kong.ExplicitGroups([]kong.Group{
+			{Key: "http", Title: "The inventory's API (section http of services.conf):"},
+			{Key: "snmp", Title: "Traps of switches (section snmp of services.conf):"},
+		}))
 	if err != nil {
 		return &Exit{2, p.Name + ": " + err.Error()}
 	}

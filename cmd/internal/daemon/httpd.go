@@ -36,11 +36,11 @@ func HTTPDMain(args []string) int {
 
 // ServeHTTPD opens the database and serves it until ctx is over and the requests
 // in flight have ended, which takes five seconds at most. listening, if not nil,
-// is called once with the address that is served: the one to know when cfg says
-// port 0. SIGHUP has tokens and certificate read again. An error that wraps
+// is called once with the URL that is served, and with what lets this process in
+// there. SIGHUP has tokens and certificate read again. An error that wraps
 // ErrConfig is one of the set-up.
-func ServeHTTPD(ctx context.Context, cfg HTTPD, log *slog.Logger, listening func(addr string)) error {
-	a, err := openAccess(&cfg, log)
+func ServeHTTPD(ctx context.Context, cfg HTTPD, log *slog.Logger, listening func(url string, own APIAccess)) error {
+	a, err := openAccess(&cfg.HTTPAccess, listening != nil, log)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
@@ -64,7 +64,7 @@ func ServeHTTPD(ctx context.Context, cfg HTTPD, log *slog.Logger, listening func
 	most := connections(cfg.MaxConnections, log)
 	log.Info("listening", "address", l.Addr().String(), "tokens", a.tokens != nil, "tls", a.cert != nil)
 	if listening != nil {
-		listening(l.Addr().String())
+		listening(a.scheme()+"://"+l.Addr().String(), APIAccess{own: a})
 	}
 	srv := httpd.NewServer(httpd.New(httpd.Config{
 		Store: s, Log: log, Version: version(), MaxBody: int64(cfg.MaxBody) << 20,

@@ -1,13 +1,17 @@
 package daemon
 
 import (
+	"bytes"
+	"crypto/rand"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"time"
 
+	"github.com/clusto/clusto-engine/clusto/client"
 	"github.com/clusto/clusto-engine/clusto/httpd"
 )
 
@@ -16,12 +20,18 @@ import (
 type access struct {
 	tokens *kept[*httpd.Tokens]
 	cert   *kept[*tls.Certificate]
+	own    string // a token of this process alone; "": it needs none
 }
 
-// openAccess reads the token file and the certificate.
-func openAccess(cfg *HTTPD, log *slog.Logger) (a access, err error) {
+// openAccess reads the token file and the certificate. inside adds a token, by
+// which this process may ask.
+func openAccess(cfg *HTTPAccess, inside bool, log *slog.Logger) (a *access, err error) {
+	a = &access{}
 	if file := cfg.TokenFile; file != "" {
-		a.tokens, err = keep(log, "token_file", func() (*httpd.Tokens, error) { return readTokens(file) }, file)
+		if inside {
+			a.own = rand.Text()
+		}
+		a.tokens, err = keep(log, "token_file", func() (*httpd.Tokens, error) { return readTokens(file, a.own) }, file)
 		if err != nil {
 			return a, err
 		}
@@ -34,12 +44,45 @@ func openAccess(cfg *HTTPD, log *slog.Logger) (a access, err error) {
 	return a, err
 }
 
-func readTokens(file string) (*httpd.Tokens, error) {
+// readTokens reads a token file, and adds a token that writes, "" for none.
+func readTokens(file, own string) (*httpd.Tokens, error) {
 	text, err := readSecret(file)
 	if err != nil {
 		return nil, err
 	}
-	return httpd.ParseTokens(file, text)
+	tokens, err := httpd.ParseTokens(file, text)
+	if err != nil || own == "" {
+		return tokens, err
+	}
+	return httpd.ParseTokens(file, fmt.Appendf(text, "\nwrite %s own-daemons\n", own))
+}
+
+// addTo lets a client of this process in. It knows the certificate, so that it
+// needs neither the name in it nor who vouches for it.
+func (a *access) addTo(cfg *client.Config) {
+	if a.own != "" {
+		cfg.Token = func() string { return a.own }
+	}
+	if a.cert == nil {
+		return
+	}
+	cfg.TLS = &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		InsecureSkipVerify: true, //nolint:gosec // VerifyConnection asks for more
+		VerifyConnection: func(s tls.ConnectionState) error {
+			if !bytes.Equal(s.PeerCertificates[0].Raw, a.cert.get().Certificate[0]) {
+				return errors.New("this is another certificate than tls_cert has")
+			}
+			return nil
+		},
+	}
+}
+
+func (a *access) scheme() string {
+	if a.cert == nil {
+		return "http"
+	}
+	return "https"
 }
 
 // readCertificate reads a certificate, with those between it and its authority

@@ -21,10 +21,10 @@ func TestServeHTTPDInside(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ready := ""
-	err := ServeHTTPD(ctx, HTTPD{DB: ":memory:", Listen: "127.0.0.1:0"}, slog.New(slog.NewTextHandler(t.Output(), nil)), func(addr string) {
+	err := ServeHTTPD(ctx, HTTPD{DB: ":memory:", Listen: "127.0.0.1:0"}, slog.New(slog.NewTextHandler(t.Output(), nil)), func(url string, _ APIAccess) {
 		go func() {
 			defer cancel()
-			resp, err := http.Get("http://" + addr + "/readyz") //nolint:noctx // the server ends it
+			resp, err := http.Get(url + "/readyz") //nolint:noctx // the server ends it
 			if err != nil {
 				t.Error(err)
 				return
@@ -103,12 +103,12 @@ func TestReadOnlyGet(t *testing.T) {
 	defer cancel()
 	var got []int
 	cfg := HTTPD{DB: ":memory:", Listen: "127.0.0.1:0", ReadOnlyGet: true}
-	err := ServeHTTPD(ctx, cfg, slog.New(slog.NewTextHandler(t.Output(), nil)), func(addr string) {
+	err := ServeHTTPD(ctx, cfg, slog.New(slog.NewTextHandler(t.Output(), nil)), func(url string, _ APIAccess) {
 		go func() {
 			defer cancel()
 			for _, call := range []string{"POST /pool/p", "GET /pool/p/setattr?key=k&value=v", "POST /pool/p/setattr?key=k&value=v", "GET /pool/p"} {
 				method, path, _ := strings.Cut(call, " ")
-				req, err := http.NewRequestWithContext(ctx, method, "http://"+addr+path, nil)
+				req, err := http.NewRequestWithContext(ctx, method, url+path, nil)
 				if err != nil {
 					t.Error(err)
 					return

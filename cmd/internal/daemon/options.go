@@ -57,10 +57,8 @@ type DHCP struct {
 type HTTPD struct {
 	DB          string `name:"db" from:"clusto.conf" placeholder:"DSN" help:"The database. Unset: $$CLUSTODSN, else [clusto] dsn of $$CLUSTOCONFIG or /etc/clusto/clusto.conf."`
 	Listen      string `default:"127.0.0.1:9996" placeholder:"HOST:PORT" help:"Where to serve HTTP (${default})."`
-	TokenFile   string `placeholder:"FILE" help:"Ask for a token. FILE has lines \"read TOKEN NAME\" and \"write TOKEN NAME\". Unset: everybody may do everything."`
-	TLSCert     string `name:"tls-cert" placeholder:"FILE" help:"Speak TLS with the certificate in FILE (PEM). Unset: plain HTTP."`
-	TLSKey      string `name:"tls-key" placeholder:"FILE" help:"The certificate's key."`
-	ReadOnlyGet bool   `negatable:"" help:"Refuse changes by GET, by which the original took them: they come by POST then."`
+	HTTPAccess  `embed:""`
+	ReadOnlyGet bool `negatable:"" help:"Refuse changes by GET, by which the original took them: they come by POST then."`
 
 	MaxConnections int           `default:"1024" placeholder:"N" help:"Connections at once (${default})."`
 	MaxRequests    int           `default:"512" placeholder:"N" help:"Requests at once, but for those below (${default})."`
@@ -71,6 +69,13 @@ type HTTPD struct {
 	RequestTimeout time.Duration `default:"30s" placeholder:"TIME" help:"How long a request may take that is no stream, feed or batch (${default})."`
 
 	Common `embed:""`
+}
+
+// HTTPAccess is who may ask clusto-httpd, and what it proves itself with.
+type HTTPAccess struct {
+	TokenFile string `placeholder:"FILE" help:"Ask for a token. FILE has lines \"read TOKEN NAME\" and \"write TOKEN NAME\". Unset: everybody may do everything."`
+	TLSCert   string `name:"tls-cert" placeholder:"FILE" help:"Speak TLS with the certificate in FILE (PEM). Unset: plain HTTP."`
+	TLSKey    string `name:"tls-key" placeholder:"FILE" help:"The certificate's key."`
 }
 
 // optionName is what an attribute's subkey may be.

@@ -13,7 +13,7 @@ func (h *HTTPD) Validate() error {
 		return bad("db", "no database; give --db, as in --db sqlite:////var/lib/clusto/clusto.db, or write [clusto] dsn into %s", clustoConf)
 	}
 	for _, check := range []func() error{
-		func() error { return checkListen("listen", h.Listen) }, h.checkTLS, h.checkLimits, h.validate,
+		func() error { return checkListen("listen", h.Listen) }, h.HTTPAccess.Check, h.checkLimits, h.validate,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -22,7 +22,8 @@ func (h *HTTPD) Validate() error {
 	return nil
 }
 
-func (h *HTTPD) checkTLS() error {
+// Check judges the settings. The error is a *FieldError.
+func (h *HTTPAccess) Check() error {
 	switch {
 	case h.TLSCert != "" && h.TLSKey == "":
 		return bad("tls_key", "it is missing; name the file with the key of tls_cert")
