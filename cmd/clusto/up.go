@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/clusto/clusto-engine/clusto"
@@ -37,17 +38,35 @@ func (f *upFlags) Validate() error {
 	if f.Inventory == "" && f.DB == "" && !f.CheckConfig {
 		return errors.New("there is nothing to answer from; give --inventory, --db or both")
 	}
-	if err := f.DHCP.Validate(); err != nil {
+	checks := []func() error{f.DHCP.Validate, f.checkHTTP, f.checkTraps}
+	if f.CheckConfig {
+		checks = append(checks, f.checkFiles)
+	}
+	for _, check := range checks {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *upFlags) checkHTTP() error { return inSection("http", f.HTTP.Check()) }
+
+// checkFiles looks at what the settings name, but for what has no meaning here.
+func (f *upFlags) checkFiles() error {
+	if f.Inventory != "" {
+		if _, err := readSite(f.Inventory); err != nil {
+			return &daemon.FieldError{Key: "--inventory", What: strings.Join(strings.Fields(err.Error()), " ")}
+		}
+	}
+	if err := inSection("http", f.HTTP.CheckFiles()); err != nil || !f.Traps {
 		return err
 	}
-	if err := inSection("http", f.HTTP.Check()); err != nil {
-		return err
-	}
-	return f.checkTraps()
+	return inSection("snmp", (&daemon.Traps{Journal: f.journal(), RackLayouts: f.SNMP.RackLayouts}).CheckFiles())
 }
 
 func upMain(args []string) int {
-	var flags upFlags
+	flags := upFlags{DHCP: daemon.DHCP{Inside: true}}
 	program := daemon.Program{Name: "clusto up", About: upAbout, Section: "dhcp", Without: []string{"api-url", "api-token-file", "api-ca-file", "cache-file"}, Elsewhere: elsewhere}
 	if err := daemon.ParseFlags(program, args, &flags); err != nil {
 		return daemon.ExitCode("clusto up", err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -61,10 +62,7 @@ func (f *upFlags) traps(log *slog.Logger) (cfg *daemon.SNMP, done func(), err er
 	if len(cfg.Interface) == 0 {
 		cfg.Interface = f.Interface
 	}
-	if cfg.Journal == "" {
-		cfg.Journal = journalBeside(f.DB)
-	}
-	if cfg.Journal != "" {
+	if cfg.Journal = f.journal(); cfg.Journal != "" {
 		return cfg, func() {}, nil
 	}
 	dir, err := os.MkdirTemp("", "clusto-up-")
@@ -77,6 +75,9 @@ func (f *upFlags) traps(log *slog.Logger) (cfg *daemon.SNMP, done func(), err er
 	}
 	return cfg, func() { _ = os.RemoveAll(dir) }, nil
 }
+
+// journal names the file for events, "" if it has no place.
+func (f *upFlags) journal() string { return cmp.Or(f.SNMP.Journal, journalBeside(f.DB)) }
 
 // sharedJournal is where the journal of another database than a file is, if its
 // folder is there.

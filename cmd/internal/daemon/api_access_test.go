@@ -102,11 +102,15 @@ func TestTokenFileOfAClientThatIsWrong(t *testing.T) {
 // TestAccessFromTheEnvironment: a flag wins over services.conf, and that over
 // the environment.
 func TestAccessFromTheEnvironment(t *testing.T) {
-	t.Setenv("CLUSTO_TOKEN_FILE", "/env")
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"env", "file", "flag"} {
+		put(t, name, "a-token-a-token")
+	}
+	t.Setenv("CLUSTO_TOKEN_FILE", "env")
 	for _, tt := range []struct{ conf, args, want, from string }{
-		{"", "", "/env", "$CLUSTO_TOKEN_FILE"},
-		{`{"dhcp": {"api_token_file": "/file"}}`, "", "/file", "services.conf:1"},
-		{`{"dhcp": {"api_token_file": "/file"}}`, "--api-token-file=/flag", "/flag", "--api-token-file"},
+		{"", "", "env", "$CLUSTO_TOKEN_FILE"},
+		{`{"dhcp": {"api_token_file": "file"}}`, "", "file", "services.conf:1"},
+		{`{"dhcp": {"api_token_file": "file"}}`, "--api-token-file=flag", "flag", "--api-token-file"},
 	} {
 		var d DHCP
 		args := append([]string{"--check-config"}, strings.Fields(tt.args)...)

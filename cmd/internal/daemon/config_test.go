@@ -57,7 +57,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := DHCP{
 		Interface: []string{"eth0"}, APIURL: "http://127.0.0.1:9996", LeaseTime: 3600, IPMIVendorClasses: []string{"udhcp 0.9.9-pre"},
-		IPMIOSPort: "ipmi0", CacheSize: 200000, CacheFile: "/var/lib/clusto/clusto-dhcpd.hosts", CacheTTL: 30 * time.Second, NegativeTTL: 5 * time.Second, MaxStale: 24 * time.Hour,
+		IPMIOSPort: "ipmi0", CacheSize: 200000, CacheFile: defaultCacheFile, CacheTTL: 30 * time.Second, NegativeTTL: 5 * time.Second, MaxStale: 24 * time.Hour,
 		WarnInterval: time.Hour, Common: Common{LogFormat: "auto", LogLevel: "info"}, ExtraOptions: d.ExtraOptions,
 	}
 	if fmt.Sprintf("%+v", d) != fmt.Sprintf("%+v", want) || len(d.ExtraOptions) != 0 || d.ServerAddr().IsValid() {

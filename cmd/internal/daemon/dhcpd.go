@@ -101,8 +101,8 @@ func NewDHCPServer(cfg *DHCP, log *slog.Logger) (*DHCPServer, error) {
 	}
 	s.feed.init()
 	s.warned.every = cfg.WarnInterval
-	if err := s.checkCacheFile(); err != nil {
-		return nil, err
+	if err := cfg.checkCacheFile(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	if err := s.makeInventory(); err != nil {
 		return nil, err

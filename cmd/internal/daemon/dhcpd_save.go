@@ -137,22 +137,6 @@ func linked(name string) string {
 	return name
 }
 
-// checkCacheFile refuses what is there and no file: saving would take its place.
-func (s *DHCPServer) checkCacheFile() error {
-	name := s.cfg.CacheFile
-	if name == "" {
-		return nil
-	}
-	st, err := os.Stat(name)
-	switch {
-	case strings.HasSuffix(name, "/") || err == nil && st.IsDir():
-		return fmt.Errorf("%w: cache_file %s is a folder; name a file in it, as in --cache-file %s", ErrConfig, name, filepath.Join(name, "clusto-dhcpd.hosts"))
-	case err == nil && !st.Mode().IsRegular():
-		return fmt.Errorf("%w: cache_file %s is no regular file; name one, or give an empty --cache-file to do without", ErrConfig, name)
-	}
-	return nil
-}
-
 // sweepFile removes what a save left that was killed.
 func (s *DHCPServer) sweepFile() {
 	name := linked(s.cfg.CacheFile)

@@ -49,6 +49,10 @@ type DHCP struct {
 	MaxStale     time.Duration `default:"24h" placeholder:"TIME" help:"How long old answers serve while clusto-httpd is down (${default})."`
 	WarnInterval time.Duration `default:"1h" placeholder:"TIME" help:"The same warning about one MAC comes once in this time (${default})."`
 
+	// Inside says that clusto-httpd is in this process: files for one elsewhere,
+	// or for when it is down, have no meaning.
+	Inside bool `kong:"-"`
+
 	Common `embed:""`
 }
 
@@ -91,9 +95,23 @@ func (c *Common) validate() error {
 	return nil
 }
 
-// Validate checks the settings, each alone and all together. The error is a
-// *FieldError.
+// Validate checks the settings, each alone and all together, and for
+// --check-config the files that they name. The error is a *FieldError.
 func (d *DHCP) Validate() error {
+	checks := []func() error{d.check}
+	if d.CheckConfig && !d.Inside {
+		checks = append(checks, d.checkCacheFile, d.checkCacheFolder, d.checkAccess)
+	}
+	for _, check := range checks {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check is Validate without a look at files.
+func (d *DHCP) check() error {
 	for _, check := range []func() error{
 		d.checkInterfaces, d.checkAPIURL, d.checkServerID, d.checkNumbers, d.checkTimes,
 		d.checkExtraOptions, d.checkIPMI, d.validate,

@@ -19,6 +19,9 @@ func (h *HTTPD) Validate() error {
 			return err
 		}
 	}
+	if h.CheckConfig {
+		return h.CheckFiles()
+	}
 	return nil
 }
 

@@ -1,16 +1,10 @@
 package daemon
 
 import (
-	"errors"
 	"net/netip"
-	"os"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/clusto/clusto-engine/clusto/client"
-	"github.com/clusto/clusto-engine/clusto/rack"
 )
 
 // SNMP is the configuration of clusto-snmptrapd: its flags and section "snmp"
@@ -74,34 +68,13 @@ func (s *SNMP) Validate() error {
 			return err
 		}
 	}
-	if s.CheckConfig {
-		return s.checkFiles()
-	}
-	return nil
-}
-
-// checkFiles looks at what the settings name, as the daemon does when it starts.
-func (s *SNMP) checkFiles() error {
-	if info, err := os.Stat(s.Journal); err == nil && !info.Mode().IsRegular() {
-		return bad("journal", "%s is no file; name a file in a folder of its own, which the daemon makes", s.Journal)
-	}
-	if _, err := rack.Load(s.RackLayouts); err != nil {
-		remedy := ""
-		if errors.As(err, new(rack.Problems)) {
-			remedy = "; mend what is in the folder, or leave the setting out"
-		}
-		return bad("rack_layouts", "%s%s", strings.Join(strings.Fields(err.Error()), " "), remedy)
-	}
-	if _, err := client.Trust(s.APICAFile); err != nil {
-		return bad("api_ca_file", "%v; name a file with certificates, or leave the setting out", err)
-	}
-	if s.APITokenFile == "" {
+	if !s.CheckConfig {
 		return nil
 	}
-	if _, err := readToken(s.APITokenFile); err != nil {
-		return bad("api_token_file", "%v; name a file with a token, or leave the setting out", err)
+	if err := s.CheckFiles(); err != nil {
+		return err
 	}
-	return nil
+	return s.checkAccess()
 }
 
 // Check judges the settings, but for the journal's name. The error is a
