@@ -76,16 +76,22 @@ func (j *Journal) claimed() bool {
 	return syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) != nil
 }
 
-// regular reports whether there is a file with something in it.
+// regular reports whether there is a file with something in it. One of several
+// names is refused: lock and log are beside a name, so that two daemons would
+// write to it, or one would miss what it wrote by another name.
 func (j *Journal) regular() (bool, error) {
 	st, err := os.Stat(j.file)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return false, nil
 	case err != nil:
-		return false, setUp(err, "")
+		return false, setUp(err, inAFolder)
 	case !st.Mode().IsRegular():
 		return false, fmt.Errorf("%w %s: it is no regular file", ErrConfig, j.cfg.File)
+	}
+	if sys, ok := st.Sys().(*syscall.Stat_t); ok && sys.Nlink > 1 {
+		return false, fmt.Errorf("%w %s: it has %d names (hard links), and another daemon may use it by another one; keep the name that a daemon had last, which has .lock beside it, and remove the others (\"find DIR -samefile %s\" lists them); a symbolic link may take their place",
+			ErrConfig, j.cfg.File, sys.Nlink, j.cfg.File)
 	}
 	return st.Size() > 0, nil
 }

@@ -124,6 +124,9 @@ func (j *Journal) open(ctx context.Context) (err error) {
 	case j.cfg.Look:
 		return j.look(ctx)
 	}
+	if _, err := j.regular(); err != nil { // before a lock file is made
+		return err
+	}
 	if err := j.claim(); err != nil {
 		return err
 	}
