@@ -138,3 +138,12 @@ func TestHostnames(t *testing.T) {
 	}
 	try(t, "GET", base+"/server/s0001/hostname", 200, `"www-1.example.org"`)
 }
+
+// TestPortNumberThatIsNone was said to be 0, whatever it was.
+func TestPortNumberThatIsNone(t *testing.T) {
+	base := serve(t, originalStore(t), httpd.Config{})
+	for _, num := range []string{"x", "0", "-1", "bb1", "99999999999"} {
+		try(t, "GET", base+"/server/s0001/port_free?porttype=nic-eth&portnum="+num, 400, `parameter portnum "`+num+`" is no number of a port`)
+	}
+	try(t, "GET", base+"/server/s0001/get_port_attr?porttype=nic-eth&portnum=x&key=mac", 400, `parameter portnum "x" is no integer`)
+}

@@ -98,7 +98,7 @@ func (s *server) setPortAttr(r *http.Request, p form, e clusto.Entity) (any, err
 // have.
 func (s *server) port(r *http.Request, p form, e clusto.Entity) (o clusto.Object, num int, err error) {
 	if num, err = strconv.Atoi(p["portnum"]); err != nil {
-		return o, 0, invalid("portnum must be an integer")
+		return o, 0, invalid("parameter portnum %.40q is no integer", p["portnum"])
 	}
 	o, err = s.portOf(r, e, p["porttype"], num)
 	return o, num, err
@@ -161,6 +161,9 @@ func (s *server) portFree(r *http.Request, p form, e clusto.Entity) (any, error)
 	}
 	kind := p["porttype"]
 	num := s.Store.PortNumber(e.Driver, kind, p["portnum"])
+	if num == 0 {
+		return nil, invalid("parameter portnum %.40q is no number of a port, which count from 1, and no name of an outlet of %s", p["portnum"], e.Path())
+	}
 	o, err := s.portOf(r, e, kind, num)
 	if err != nil {
 		return nil, err
