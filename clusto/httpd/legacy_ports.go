@@ -162,7 +162,7 @@ func (s *server) portFree(r *http.Request, p form, e clusto.Entity) (any, error)
 	kind := p["porttype"]
 	num := s.Store.PortNumber(e.Driver, kind, p["portnum"])
 	if num == 0 {
-		return nil, invalid("parameter portnum %.40q is no number of a port, which count from 1, and no name of an outlet of %s", p["portnum"], e.Path())
+		return nil, invalid("parameter portnum %.40q is no number of a port: those of %s are numbered from 1 on, and outlets may have names", p["portnum"], e.Path())
 	}
 	o, err := s.portOf(r, e, kind, num)
 	if err != nil {
