@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// sqliteFeed uses nothing younger than SQLite 3.7: triggers run inside the
-// writer's own library. They have no ON CONFLICT, which the writer's statement
+// sqliteFeed uses nothing younger than the partial indexes do, SQLite 3.8: triggers
+// run inside the writer's own library. They have no ON CONFLICT, which the writer's statement
 // would override, and leave last_insert_rowid() and changes() as they were.
 //
 // A row whose place another takes, as by REPLACE, is deleted without a trigger

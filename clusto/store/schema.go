@@ -62,7 +62,8 @@ func (d *dialect) create() []string {
 // the original's own and finds MACs; the fourth finds addresses; the last lists
 // entities of a type. That one is of no use to a query that does not say that it
 // wants what is not deleted as this package does: no planner may prefer it to the
-// index on names for a query of the Python clusto.
+// index on names for a query of the Python clusto. Those with a WHERE cannot be
+// read by a SQLite before 3.8.0 (2013), nor can the database that has them.
 var indexes = []index{
 	{"idx_attrs_relation_key", "entity_attrs", `(relation_id, "key") WHERE relation_id IS NOT NULL`},
 	{"idx_attrs_entity_key", "entity_attrs", `(entity_id, "key")`},
