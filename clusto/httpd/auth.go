@@ -2,7 +2,9 @@ package httpd
 
 import (
 	"crypto/sha256"
+	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 )
 
@@ -27,6 +29,7 @@ var (
 		"this token only reads; a change needs one that writes",
 	}
 	otherSite = &denial{http.StatusForbidden, "", "a page of another site may not change the inventory"}
+	otherName = &denial{http.StatusForbidden, "", "a browser has to ask for this server by IP address or as localhost, as the server has no tokens"}
 )
 
 // openPath says what needs no token: health, for whoever balances load, what
@@ -64,7 +67,10 @@ func (s *server) authorize(next http.Handler) http.Handler {
 func (s *server) access(r *http.Request) (who string, why *denial) {
 	write := isWrite(r)
 	if s.Tokens == nil {
-		if write && fromOtherSite(r) {
+		switch {
+		case fromBrowser(r.Header) && !ownName(r.Host):
+			return "", otherName
+		case write && fromOtherSite(r):
 			return "", otherSite
 		}
 		return "", nil
@@ -91,6 +97,34 @@ func bearer(h http.Header) (token string, ok bool) {
 	scheme, token, _ := strings.Cut(h.Get("Authorization"), " ")
 	token = strings.TrimSpace(token)
 	return token, strings.EqualFold(scheme, "Bearer") && token != ""
+}
+
+// fromBrowser reports whether a request has what a browser alone adds: Origin,
+// or Fetch Metadata.
+func fromBrowser(h http.Header) bool {
+	for name := range h {
+		if name == "Origin" || strings.HasPrefix(name, "Sec-Fetch-") {
+			return true
+		}
+	}
+	return false
+}
+
+// ownName reports whether no other site can have the name that a request asks
+// for: an IP address, or one of loopback (RFC 6761 section 6.3). Any other may be
+// that of a page, whose owner has it point to this server (DNS rebinding).
+func ownName(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if ip, inside := strings.CutPrefix(host, "["); inside {
+		host = strings.TrimSuffix(ip, "]")
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || host == "ip6-localhost" || host == "ip6-loopback"
 }
 
 var sameOrigin = http.NewCrossOriginProtection()
