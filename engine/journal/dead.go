@@ -37,29 +37,29 @@ func (j *Journal) Bury(ctx context.Context, e *Entry, outcome, reason string) er
 	return nil
 }
 
-// bury moves events to the dead letters.
-func (j *Journal) bury(tx *sql.Tx, dead []Dead) error {
+// bury moves events to the dead letters, and tells how many were there.
+func (j *Journal) bury(tx *sql.Tx, dead []Dead) (n int, err error) {
 	if len(dead) == 0 {
-		return nil
+		return 0, nil
 	}
 	st, err := tx.Prepare(`INSERT OR REPLACE INTO dead (seq, body, outcome, reason, died) VALUES (?, ?, ?, ?, ?)`)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer st.Close()
 	seqs := make([]int64, 0, len(dead))
 	for i := range dead {
 		d := &dead[i]
 		if _, err := st.Exec(d.Seq, appendBody(nil, d.Seq, &d.Event), d.Outcome, d.Reason, d.Died.UnixNano()); err != nil {
-			return err
+			return 0, err
 		}
 		seqs = append(seqs, d.Seq)
 	}
-	if err := deleteAll(tx, seqs); err != nil {
-		return err
+	if n, err = deleteAll(tx, seqs); err != nil {
+		return 0, err
 	}
 	_, err = tx.Exec(`DELETE FROM dead WHERE seq IN (SELECT seq FROM dead ORDER BY seq DESC LIMIT -1 OFFSET ?)`, j.cfg.Dead)
-	return err
+	return n, err
 }
 
 // Letters lists the newest dead letters, the oldest of them first; those that

@@ -197,7 +197,7 @@ func (j *Journal) Stats() (st Stats) {
 	j.mu.Unlock()
 	_ = j.db.QueryRow(`SELECT count(*) FROM dead`).Scan(&st.Dead) // a metric: 0 if it cannot be had
 	st.Dead = min(st.Dead+buried, j.cfg.Dead)
-	st.Waiting -= buried
+	st.Waiting = max(0, st.Waiting-buried) // they were read one after the other
 	return st
 }
 

@@ -33,14 +33,15 @@ func insertSQL(n int) string {
 // made without an allocation, their statement is not: the SQL driver allocates a
 // few times for each.
 func (j *Journal) Append(events []trap.Event) (stored int, err error) {
-	gone := j.takeEnded()
-	room := j.cfg.Max - int(j.waiting.Load()) + gone.len()
-	n := min(len(events), max(room, 0))
+	gone, n := j.takeEnded(), 0
 	err = j.write(context.Background(), func(tx *sql.Tx) (int, error) {
-		if err := j.remove(tx, &gone); err != nil {
+		left, err := j.remove(tx, &gone)
+		if err != nil {
 			return 0, err
 		}
-		return n - gone.len(), j.insertAll(tx, events[:n])
+		room := j.cfg.Max - int(j.waiting.Load()) + left
+		n = min(len(events), max(room, 0))
+		return n - left, j.insertAll(tx, events[:n])
 	})
 	if err != nil {
 		j.putBack(&gone)
@@ -114,21 +115,22 @@ func (j *Journal) insertAll(tx *sql.Tx, events []trap.Event) error {
 	return nil
 }
 
-func deleteAll(tx *sql.Tx, seqs []int64) error {
+// deleteAll takes events out, and tells how many: those of them that were there.
+func deleteAll(tx *sql.Tx, seqs []int64) (n int, err error) {
 	if len(seqs) == 0 {
-		return nil
+		return 0, nil
 	}
 	st, err := tx.Prepare(`DELETE FROM events WHERE seq = ?`)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer st.Close()
 	for _, seq := range seqs {
-		if _, err := st.Exec(seq); err != nil {
-			return err
+		if err := count(&n)(st.Exec(seq)); err != nil {
+			return 0, err
 		}
 	}
-	return nil
+	return n, nil
 }
 
 // ended is what leaves the file with the next group.
@@ -140,7 +142,7 @@ type ended struct {
 func (e *ended) len() int { return len(e.done) + len(e.dead) }
 
 // Done says that something has become of events. They leave the file soon, and
-// may come again after a crash before that.
+// may come again after a crash before that. What is said twice counts once.
 func (j *Journal) Done(seqs ...int64) {
 	j.mu.Lock()
 	j.ended.done = append(j.ended.done, seqs...)
@@ -162,12 +164,14 @@ func (j *Journal) putBack(e *ended) {
 	j.ended.dead = append(e.dead, j.ended.dead...)
 }
 
-// remove takes out what has ended.
-func (j *Journal) remove(tx *sql.Tx, e *ended) error {
-	if err := deleteAll(tx, e.done); err != nil {
-		return err
+// remove takes out what has ended, and tells how many events that were.
+func (j *Journal) remove(tx *sql.Tx, e *ended) (n int, err error) {
+	n, err = deleteAll(tx, e.done)
+	if err != nil {
+		return 0, err
 	}
-	return j.bury(tx, e.dead)
+	buried, err := j.bury(tx, e.dead)
+	return n + buried, err
 }
 
 // flush takes out what has ended.
@@ -176,7 +180,10 @@ func (j *Journal) flush(ctx context.Context) error {
 	if gone.len() == 0 {
 		return nil
 	}
-	err := j.write(ctx, func(tx *sql.Tx) (int, error) { return -gone.len(), j.remove(tx, &gone) })
+	err := j.write(ctx, func(tx *sql.Tx) (int, error) {
+		n, err := j.remove(tx, &gone)
+		return -n, err
+	})
 	if err != nil {
 		j.putBack(&gone)
 		return j.failed("write", err)
