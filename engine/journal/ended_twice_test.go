@@ -1,7 +1,10 @@
 package journal
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/clusto/clusto-engine/engine/trap"
@@ -52,5 +55,29 @@ func TestEndedTwiceCountsOnce(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestDamagedEventIsLostOnce: a damaged event at a switch's end was counted, told
+// and ended at each read until it had left the file.
+func TestDamagedEventIsLostOnce(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	j := open(t, Config{File: file(t), Log: slog.New(slog.NewTextHandler(&log, nil))})
+	add(t, j, events(swA, 0, 3))
+	if _, err := j.db.Exec(`UPDATE events SET body = zeroblob(29) WHERE seq = 3`); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		if got, err := j.Next(ctx, swA, 0, 10); err != nil || len(got) != 2 {
+			t.Fatalf("%v, %v", got, err)
+		}
+	}
+	flush(t, j)
+	if n := rows(t, j); n != 2 || j.Stats().Waiting != 2 || j.Stats().Damaged != 1 {
+		t.Errorf("%d events in the file, %+v", n, j.Stats())
+	}
+	if n := strings.Count(log.String(), "is damaged, and lost"); n != 1 {
+		t.Errorf("told %d times: %s", n, &log)
 	}
 }

@@ -73,7 +73,8 @@ type Journal struct {
 	args    []any      // its arguments
 
 	mu    sync.Mutex
-	ended ended // leaves the file with the next group
+	ended ended          // leaves the file with the next group
+	lost  map[int64]bool // damaged events that were met; a number is not given twice
 
 	stop func()
 	over sync.WaitGroup

@@ -291,8 +291,21 @@ func (j *Journal) Next(ctx context.Context, sw [4]byte, after int64, limit int) 
 	return out, rows.Err()
 }
 
-// lose drops an event whose sum is wrong.
+// lose drops an event whose sum is wrong, once: it is read again until it has left
+// the file.
 func (j *Journal) lose(seq int64) {
+	j.mu.Lock()
+	known := j.lost[seq]
+	if !known {
+		if j.lost == nil {
+			j.lost = map[int64]bool{}
+		}
+		j.lost[seq] = true
+	}
+	j.mu.Unlock()
+	if known {
+		return
+	}
 	j.damaged.Add(1)
 	j.cfg.Log.Error("an event in the journal is damaged, and lost", "journal", j.cfg.File, "event", seq)
 	j.Done(seq)
