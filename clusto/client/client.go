@@ -300,13 +300,25 @@ func (c *Client) refusal(path string, resp *http.Response) error {
 		kind = clusto.ErrNotFound
 	case http.StatusConflict:
 		kind = clusto.ErrConflict
-	case http.StatusBadRequest, http.StatusRequestEntityTooLarge:
-		kind = clusto.ErrInvalid
+	default:
+		if final(resp.StatusCode) {
+			kind = clusto.ErrInvalid
+		}
 	}
 	if p.Index != nil {
 		return &clusto.OpError{Index: *p.Index, Err: said{p.Error, kind}}
 	}
 	return fmt.Errorf("ask %s%s: %w", c.cfg.URL, path, said{p.Error, kind})
+}
+
+// final reports whether a status refuses what was asked for, whoever asks and
+// whenever: the same request has no other answer later.
+func final(status int) bool {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return false
+	}
+	return status >= 400 && status < 500
 }
 
 // said is what the server said, and what kind of refusal it is.
