@@ -170,6 +170,7 @@ type Discovery struct {
 
 	mu      sync.Mutex
 	workers map[netip.Addr]*worker
+	round   int // of Run: it begins before the queue is asked for the switches
 
 	health   health
 	warned   memory
@@ -211,8 +212,11 @@ func (d *Discovery) Run(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
+		d.begin()
 		switches, err := d.cfg.Queue.Switches(ctx)
-		if err != nil && ctx.Err() == nil {
+		if err == nil {
+			d.forget(switches)
+		} else if ctx.Err() == nil {
 			d.warn("queue", "the journal cannot be read", "error", err)
 		}
 		for _, sw := range switches {
@@ -235,7 +239,6 @@ func (d *Discovery) start(sw netip.Addr) *worker {
 	defer d.mu.Unlock()
 	w := d.workers[sw]
 	if w == nil {
-		d.forget()
 		w = &worker{d: d, sw: sw, ports: map[uint16]*portMACs{}}
 		d.workers[sw] = w
 	}
@@ -250,12 +253,29 @@ func (d *Discovery) start(sw netip.Addr) *worker {
 // address.
 const rememberSwitches = 1 << 14
 
-func (d *Discovery) forget() {
+// begin begins a round.
+func (d *Discovery) begin() {
+	d.mu.Lock()
+	d.round++
+	d.mu.Unlock()
+}
+
+// forget drops workers when there are many, given the switches that have events
+// in the queue. What a worker ended leaves the queue some time later; forgotten
+// before, it would be read and worked off again. So only those go that had stopped
+// before the queue was asked, and that have nothing in it.
+func (d *Discovery) forget(waiting []netip.Addr) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if len(d.workers) < rememberSwitches {
 		return
 	}
+	has := make(map[netip.Addr]bool, len(waiting))
+	for _, sw := range waiting {
+		has[sw] = true
+	}
 	for sw, w := range d.workers {
-		if !w.running && w.idle() {
+		if !w.running && w.round < d.round && !has[sw] {
 			delete(d.workers, sw)
 		}
 	}

@@ -18,6 +18,7 @@ type worker struct {
 	d       *Discovery
 	sw      netip.Addr
 	running bool // guarded by d.mu
+	round   int  // of Run, in which it stopped; guarded by d.mu
 
 	after  int64     // the last event that has ended
 	read   int64     // the last event that was read
@@ -28,10 +29,6 @@ type worker struct {
 	failed int // calls of the inventory in a row
 	tries  int // of the program of the rack's layout, that failed for the event at hand
 }
-
-// idle reports whether nothing is lost by forgetting the worker: all its events
-// have left the queue for certain.
-func (w *worker) idle() bool { return len(w.queue) == 0 }
 
 // portMACs are the MACs that a port showed of late.
 type portMACs struct {
@@ -57,7 +54,7 @@ const (
 func (w *worker) run(ctx context.Context) {
 	defer func() {
 		w.d.mu.Lock()
-		w.running = false
+		w.running, w.round = false, w.d.round
 		w.d.mu.Unlock()
 	}()
 	for ctx.Err() == nil {
