@@ -176,3 +176,24 @@ type Port struct {
 	To    string `json:"to,omitempty"`     // "/type/name" of what is connected to it
 	ToNum string `json:"to_num,omitempty"` // otherportnum: a number, or the name of an outlet
 }
+
+// Labels are the names that the labels of a change's operations stand for.
+type Labels map[string]string
+
+// Name gives the name that "$label" stands for, and any other as it is. What no
+// operation has labelled may be a name that is there, which known reports; else
+// the error is ErrInvalid.
+func (l Labels) Name(name string, known func(name string) (bool, error)) (string, error) {
+	label, ok := strings.CutPrefix(name, "$")
+	if !ok {
+		return name, nil
+	}
+	if of := l[label]; of != "" {
+		return of, nil
+	}
+	there, err := known(name)
+	if err == nil && !there {
+		err = fmt.Errorf("label %.70s is not defined before, and no entity has that name: %w", name, ErrInvalid)
+	}
+	return name, err
+}

@@ -23,7 +23,7 @@ import (
 // entity), insert, connect, attr, add, has and lacks.
 func (l *Legacy) Change(ctx context.Context, ops []clusto.Op) (res []clusto.Result, err error) {
 	err = l.patiently(ctx, func() error {
-		c := &steps{l: l, labels: map[string]string{}}
+		c := &steps{l: l, labels: clusto.Labels{}}
 		for i := range ops {
 			if err := c.one(ctx, i, &ops[i]); err != nil {
 				return c.failed(ctx, i, err)
@@ -38,7 +38,7 @@ func (l *Legacy) Change(ctx context.Context, ops []clusto.Op) (res []clusto.Resu
 // steps is a list of operations that is being applied.
 type steps struct {
 	l       *Legacy
-	labels  map[string]string
+	labels  clusto.Labels
 	made    []clusto.Entity
 	tried   []string // names of entities that may have been made
 	results []clusto.Result
@@ -80,21 +80,12 @@ func (c *steps) named(ctx context.Context, op clusto.Op) (clusto.Op, error) {
 	return op, nil
 }
 
-// unlabel puts the name that "$label" stands for in its place. What no operation
-// has labelled may be a name that is there.
-func (c *steps) unlabel(ctx context.Context, name *string) error {
-	label, ok := strings.CutPrefix(*name, "$")
-	switch {
-	case !ok:
-		return nil
-	case c.labels[label] != "":
-		*name = c.labels[label]
-		return nil
-	}
-	found, err := c.l.matchingNames(ctx, *name)
-	if err == nil && len(found) == 0 {
-		err = fmt.Errorf("label %.70s is not defined before, and no entity has that name: %w", *name, clusto.ErrInvalid)
-	}
+// unlabel puts the name that "$label" stands for in its place.
+func (c *steps) unlabel(ctx context.Context, name *string) (err error) {
+	*name, err = c.labels.Name(*name, func(name string) (bool, error) {
+		found, err := c.l.matchingNames(ctx, name)
+		return len(found) > 0, err
+	})
 	return err
 }
 

@@ -104,7 +104,7 @@ type change struct {
 
 	index   int // of the operation under way
 	results []clusto.Result
-	labels  map[string]string // the names that they stand for
+	labels  clusto.Labels // the names that they stand for
 
 	macs map[clusto.MAC][]*attr   // pending or written by this change, on ports
 	ips  map[netip.Addr][]*entity // bound by this change
@@ -144,7 +144,7 @@ type attr struct {
 }
 
 func newChange(s *Store, tx *sql.Tx) *change {
-	c := &change{s: s, tx: tx, stmts: map[string]*sql.Stmt{}, labels: map[string]string{}}
+	c := &change{s: s, tx: tx, stmts: map[string]*sql.Stmt{}, labels: clusto.Labels{}}
 	c.forget()
 	return c
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -43,20 +42,11 @@ func ownName(op *clusto.Op) (name string, own bool) {
 	return name, own
 }
 
-// unlabel puts the name that "$label" stands for in its place. What no operation
-// has labelled may be a name that is there.
-func (c *change) unlabel(ctx context.Context, name *string) error {
-	label, ok := strings.CutPrefix(*name, "$")
-	switch {
-	case !ok:
-		return nil
-	case c.labels[label] != "":
-		*name = c.labels[label]
-		return nil
-	}
-	e, err := c.find(ctx, *name)
-	if err == nil && e == nil {
-		err = fmt.Errorf("label %.70s is not defined before, and no entity has that name: %w", *name, clusto.ErrInvalid)
-	}
+// unlabel puts the name that "$label" stands for in its place.
+func (c *change) unlabel(ctx context.Context, name *string) (err error) {
+	*name, err = c.labels.Name(*name, func(name string) (bool, error) {
+		e, err := c.find(ctx, name)
+		return e != nil, err
+	})
 	return err
 }
