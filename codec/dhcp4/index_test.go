@@ -89,64 +89,69 @@ func compareIndex(t *testing.T, x *Index, v View) error {
 	return err
 }
 
+var (
+	longFile = bytes.Repeat([]byte{'f'}, 126)
+	fullFile = append([]byte{12, 126}, longFile...) // the whole file field, no room for an end
+)
+
+var indexCases = []struct {
+	name                 string
+	options, file, sname []byte
+	want                 map[byte]string
+	overload             byte
+	err                  error
+}{
+	{name: "nothing"},
+	{name: "one", options: []byte{53, 1, 1, 255}, want: map[byte]string{53: "\x01"}},
+	{name: "empty value", options: []byte{80, 0, 255}, want: map[byte]string{80: ""}},
+	{name: "joined", options: []byte{12, 1, 'a', 53, 1, 1, 12, 2, 'b', 'c', 12, 0, 12, 1, 'd'}, want: map[byte]string{12: "abcd", 53: "\x01"}},
+	{name: "joined, interleaved", options: []byte{12, 1, 'a', 15, 1, 'x', 12, 1, 'b', 15, 1, 'y'}, want: map[byte]string{12: "ab", 15: "xy"}},
+	{name: "joined, all empty", options: []byte{80, 0, 80, 0}, want: map[byte]string{80: ""}},
+	{name: "joined, first empty", options: []byte{12, 0, 12, 1, 'a'}, want: map[byte]string{12: "a"}},
+	{
+		name: "nested options stay a value", options: []byte{43, 5, 12, 1, 'n', 255, 0, 82, 3, 1, 1, 'c'},
+		want: map[byte]string{43: "\x0c\x01n\xff\x00", 82: "\x01\x01c"},
+	},
+	{name: "truncated", options: []byte{53, 1, 1, 12, 9, 'a'}, err: ErrTruncated},
+	{name: "file and sname hold names", options: []byte{53, 1, 1}, file: []byte("/pxelinux.0"), sname: []byte("boot"), want: map[byte]string{53: "\x01"}},
+	{
+		name: "overload file", options: []byte{52, 1, 1, 255}, file: []byte{12, 1, 'f', 255}, sname: []byte{15, 1, 's', 255},
+		want: map[byte]string{52: "\x01", 12: "f"}, overload: 1,
+	},
+	{
+		name: "overload sname", options: []byte{52, 1, 2, 255}, file: []byte{12, 1, 'f', 255}, sname: []byte{15, 1, 's', 255},
+		want: map[byte]string{52: "\x02", 15: "s"}, overload: 2,
+	},
+	{
+		name: "overload both, joined in order", overload: 3,
+		options: []byte{12, 1, 'o', 52, 1, 3, 12, 1, 'p', 255}, file: []byte{12, 1, 'f', 255}, sname: []byte{12, 1, 's', 255},
+		want: map[byte]string{52: "\x03", 12: "opfs"},
+	},
+	{
+		name: "overload within file and sname", overload: 1,
+		options: []byte{52, 1, 1, 255}, file: []byte{52, 1, 2, 12, 1, 'f', 255}, sname: []byte{15, 1, 's', 255},
+		want: map[byte]string{52: "\x01", 12: "f"},
+	},
+	{
+		name: "overload within file while joining", overload: 1,
+		options: []byte{12, 1, 'o', 52, 1, 1, 255}, file: []byte{52, 1, 2, 12, 1, 'f', 255},
+		want: map[byte]string{52: "\x01", 12: "of"},
+	},
+	{name: "overload, no end anywhere", options: []byte{52, 1, 1}, file: fullFile, want: map[byte]string{52: "\x01", 12: string(longFile)}, overload: 1},
+	{name: "overload, file of pads", options: []byte{52, 1, 3}, want: map[byte]string{52: "\x03"}, overload: 3},
+	{name: "overload, file truncated", options: []byte{52, 1, 1}, file: append([]byte{12, 127}, longFile...), err: ErrTruncated},
+	{name: "overload, sname truncated", options: []byte{52, 1, 2}, sname: []byte{12, 63}, err: ErrTruncated},
+	{name: "sname broken but not overloaded", options: []byte{52, 1, 1}, sname: []byte{12, 63}, want: map[byte]string{52: "\x01"}, overload: 1},
+	{name: "overload 0", options: []byte{52, 1, 0}, err: ErrOverload},
+	{name: "overload 4", options: []byte{52, 1, 4}, err: ErrOverload},
+	{name: "overload empty", options: []byte{52, 0}, err: ErrOverload},
+	{name: "overload of two bytes", options: []byte{52, 2, 1, 1}, err: ErrOverload},
+	{name: "overload twice", options: []byte{52, 1, 1, 52, 1, 1}, err: ErrOverload},
+	{name: "overload twice, once empty", options: []byte{52, 1, 1, 52, 0}, err: ErrOverload},
+}
+
 func TestIndex(t *testing.T) {
-	long := bytes.Repeat([]byte{'f'}, 126)
-	full := append([]byte{12, 126}, long...) // the whole file field, no room for an end
-	for _, tt := range []struct {
-		name                 string
-		options, file, sname []byte
-		want                 map[byte]string
-		overload             byte
-		err                  error
-	}{
-		{name: "nothing"},
-		{name: "one", options: []byte{53, 1, 1, 255}, want: map[byte]string{53: "\x01"}},
-		{name: "empty value", options: []byte{80, 0, 255}, want: map[byte]string{80: ""}},
-		{name: "joined", options: []byte{12, 1, 'a', 53, 1, 1, 12, 2, 'b', 'c', 12, 0, 12, 1, 'd'}, want: map[byte]string{12: "abcd", 53: "\x01"}},
-		{name: "joined, interleaved", options: []byte{12, 1, 'a', 15, 1, 'x', 12, 1, 'b', 15, 1, 'y'}, want: map[byte]string{12: "ab", 15: "xy"}},
-		{name: "joined, all empty", options: []byte{80, 0, 80, 0}, want: map[byte]string{80: ""}},
-		{name: "joined, first empty", options: []byte{12, 0, 12, 1, 'a'}, want: map[byte]string{12: "a"}},
-		{
-			name: "nested options stay a value", options: []byte{43, 5, 12, 1, 'n', 255, 0, 82, 3, 1, 1, 'c'},
-			want: map[byte]string{43: "\x0c\x01n\xff\x00", 82: "\x01\x01c"},
-		},
-		{name: "truncated", options: []byte{53, 1, 1, 12, 9, 'a'}, err: ErrTruncated},
-		{name: "file and sname hold names", options: []byte{53, 1, 1}, file: []byte("/pxelinux.0"), sname: []byte("boot"), want: map[byte]string{53: "\x01"}},
-		{
-			name: "overload file", options: []byte{52, 1, 1, 255}, file: []byte{12, 1, 'f', 255}, sname: []byte{15, 1, 's', 255},
-			want: map[byte]string{52: "\x01", 12: "f"}, overload: 1,
-		},
-		{
-			name: "overload sname", options: []byte{52, 1, 2, 255}, file: []byte{12, 1, 'f', 255}, sname: []byte{15, 1, 's', 255},
-			want: map[byte]string{52: "\x02", 15: "s"}, overload: 2,
-		},
-		{
-			name: "overload both, joined in order", overload: 3,
-			options: []byte{12, 1, 'o', 52, 1, 3, 12, 1, 'p', 255}, file: []byte{12, 1, 'f', 255}, sname: []byte{12, 1, 's', 255},
-			want: map[byte]string{52: "\x03", 12: "opfs"},
-		},
-		{
-			name: "overload within file and sname", overload: 1,
-			options: []byte{52, 1, 1, 255}, file: []byte{52, 1, 2, 12, 1, 'f', 255}, sname: []byte{15, 1, 's', 255},
-			want: map[byte]string{52: "\x01", 12: "f"},
-		},
-		{
-			name: "overload within file while joining", overload: 1,
-			options: []byte{12, 1, 'o', 52, 1, 1, 255}, file: []byte{52, 1, 2, 12, 1, 'f', 255},
-			want: map[byte]string{52: "\x01", 12: "of"},
-		},
-		{name: "overload, no end anywhere", options: []byte{52, 1, 1}, file: full, want: map[byte]string{52: "\x01", 12: string(long)}, overload: 1},
-		{name: "overload, file of pads", options: []byte{52, 1, 3}, want: map[byte]string{52: "\x03"}, overload: 3},
-		{name: "overload, file truncated", options: []byte{52, 1, 1}, file: append([]byte{12, 127}, long...), err: ErrTruncated},
-		{name: "overload, sname truncated", options: []byte{52, 1, 2}, sname: []byte{12, 63}, err: ErrTruncated},
-		{name: "sname broken but not overloaded", options: []byte{52, 1, 1}, sname: []byte{12, 63}, want: map[byte]string{52: "\x01"}, overload: 1},
-		{name: "overload 0", options: []byte{52, 1, 0}, err: ErrOverload},
-		{name: "overload 4", options: []byte{52, 1, 4}, err: ErrOverload},
-		{name: "overload empty", options: []byte{52, 0}, err: ErrOverload},
-		{name: "overload of two bytes", options: []byte{52, 2, 1, 1}, err: ErrOverload},
-		{name: "overload twice", options: []byte{52, 1, 1, 52, 1, 1}, err: ErrOverload},
-		{name: "overload twice, once empty", options: []byte{52, 1, 1, 52, 0}, err: ErrOverload},
-	} {
+	for _, tt := range indexCases {
 		t.Run(tt.name, func(t *testing.T) {
 			v, err := Parse(message(tt.options, tt.file, tt.sname))
 			if err != nil {

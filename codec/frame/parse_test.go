@@ -57,71 +57,73 @@ func fixIP(b []byte) []byte {
 	return b
 }
 
+var (
+	innerTag  = []byte{0x81, 0x00, 0x20, 0x07}                      // 802.1Q, priority 1, VLAN 7
+	outerTags = append([]byte{0x88, 0xa8, 0x01, 0x00}, innerTag...) // 802.1ad, VLAN 256
+)
+
+var parseCases = []struct {
+	name    string
+	frame   []byte
+	partial bool
+	want    error
+	tags    []Tag
+}{
+	{name: "plain", frame: plain},
+	{name: "802.1Q", frame: tagged(innerTag...), tags: []Tag{{0x8100, 0x2007}}},
+	{name: "QinQ", frame: tagged(outerTags...), tags: []Tag{{0x88a8, 0x0100}, {0x8100, 0x2007}}},
+	{
+		name: "802.1Q twice", frame: tagged(0x81, 0, 0, 1, 0x81, 0, 0, 2),
+		tags: []Tag{{0x8100, 1}, {0x8100, 2}},
+	},
+	{
+		name: "QinQ before the standard", frame: tagged(0x91, 0, 0, 1, 0x81, 0, 0, 2),
+		tags: []Tag{{0x9100, 1}, {0x8100, 2}},
+	},
+	{name: "three tags", frame: tagged(append(outerTags, innerTag...)...), want: ErrNotIPv4},
+	{name: "cut in the second tag", frame: tagged(outerTags...)[:19], want: ErrShort},
+	{name: "cut behind the second tag", frame: tagged(outerTags...)[:22], want: ErrShort},
+
+	{name: "ARP", frame: slices.Concat(plain[:12], []byte{0x08, 0x06}, plain[14:]), want: ErrNotIPv4},
+	{name: "IPv6", frame: slices.Concat(plain[:12], []byte{0x86, 0xdd}, plain[14:]), want: ErrNotIPv4},
+	{name: "802.3 length", frame: slices.Concat(plain[:12], []byte{0x00, 0x20}, plain[14:]), want: ErrNotIPv4},
+	{name: "empty", frame: nil, want: ErrShort},
+
+	{name: "router alert", frame: withIPOptions(0x94, 4, 0, 0)},
+	{name: "forty bytes of options", frame: withIPOptions(make([]byte, 40)...)},
+	{name: "version 5", frame: editIP(func(ip []byte) { ip[0] = 0x55 }), want: ErrIPHeader},
+	{name: "four words", frame: editIP(func(ip []byte) { ip[0] = 0x44 }), want: ErrIPHeader},
+	{name: "header over total", frame: editIP(func(ip []byte) { ip[0] = 0x48; ip[3] = 31 }), want: ErrIPHeader},
+	{name: "total under header", frame: editIP(func(ip []byte) { ip[3] = 19 }), want: ErrIPHeader},
+	{name: "total over frame", frame: editIP(func(ip []byte) { ip[3] = 33 }), want: ErrIPHeader},
+	{name: "IP checksum", frame: edit(func(ip []byte) { ip[10] ^= 1 }), want: ErrIPChecksum},
+	{name: "IP checksum, partial", frame: edit(func(ip []byte) { ip[10] ^= 1 }), partial: true, want: ErrIPChecksum},
+	{name: "IP checksum in options", frame: func() []byte {
+		b := withIPOptions(0x94, 4, 0, 0)
+		b[plainIP+23] = 1
+		return b
+	}(), want: ErrIPChecksum},
+
+	{name: "TCP", frame: editIP(func(ip []byte) { ip[9] = 6 }), want: ErrNotUDP},
+	{name: "more fragments", frame: editIP(func(ip []byte) { ip[6] = 0x20 }), want: ErrFragment},
+	{name: "last fragment", frame: editIP(func(ip []byte) { ip[7] = 1 }), want: ErrFragment},
+	{name: "fragment far in", frame: editIP(func(ip []byte) { ip[6] = 0x10 }), want: ErrFragment},
+	{name: "do not fragment", frame: editIP(func(ip []byte) { ip[6] = 0x40 })},
+
+	{name: "no room for UDP", frame: editIP(func(ip []byte) { ip[3] = 27 }), want: ErrUDPLength},
+	{name: "UDP under 8", frame: edit(func(ip []byte) { ip[25] = 7 }), want: ErrUDPLength},
+	{name: "UDP beyond IP", frame: edit(func(ip []byte) { ip[25] = 13 }), want: ErrUDPLength},
+	{name: "UDP beyond IP, padded frame", frame: append(edit(func(ip []byte) { ip[25] = 13 }), 0, 0), want: ErrUDPLength},
+	{name: "UDP checksum", frame: edit(func(ip []byte) { ip[26] ^= 1 }), want: ErrUDPChecksum},
+	{name: "UDP checksum, partial", frame: edit(func(ip []byte) { ip[26] ^= 1 }), partial: true},
+	{name: "payload changed", frame: edit(func(ip []byte) { ip[31] ^= 1 }), want: ErrUDPChecksum},
+	{name: "no UDP checksum", frame: edit(func(ip []byte) { ip[26], ip[27] = 0, 0 })},
+	{name: "padding", frame: append(bytes.Clone(plain), make([]byte, 14)...)},
+	{name: "padding that is not zero", frame: append(bytes.Clone(plain), 0xff, 0xff, 0xff)},
+}
+
 func TestParse(t *testing.T) {
-	var (
-		inner = []byte{0x81, 0x00, 0x20, 0x07}                   // 802.1Q, priority 1, VLAN 7
-		qinq  = append([]byte{0x88, 0xa8, 0x01, 0x00}, inner...) // 802.1ad, VLAN 256
-	)
-	tests := []struct {
-		name    string
-		frame   []byte
-		partial bool
-		want    error
-		tags    []Tag
-	}{
-		{name: "plain", frame: plain},
-		{name: "802.1Q", frame: tagged(inner...), tags: []Tag{{0x8100, 0x2007}}},
-		{name: "QinQ", frame: tagged(qinq...), tags: []Tag{{0x88a8, 0x0100}, {0x8100, 0x2007}}},
-		{
-			name: "802.1Q twice", frame: tagged(0x81, 0, 0, 1, 0x81, 0, 0, 2),
-			tags: []Tag{{0x8100, 1}, {0x8100, 2}},
-		},
-		{
-			name: "QinQ before the standard", frame: tagged(0x91, 0, 0, 1, 0x81, 0, 0, 2),
-			tags: []Tag{{0x9100, 1}, {0x8100, 2}},
-		},
-		{name: "three tags", frame: tagged(append(qinq, inner...)...), want: ErrNotIPv4},
-		{name: "cut in the second tag", frame: tagged(qinq...)[:19], want: ErrShort},
-		{name: "cut behind the second tag", frame: tagged(qinq...)[:22], want: ErrShort},
-
-		{name: "ARP", frame: slices.Concat(plain[:12], []byte{0x08, 0x06}, plain[14:]), want: ErrNotIPv4},
-		{name: "IPv6", frame: slices.Concat(plain[:12], []byte{0x86, 0xdd}, plain[14:]), want: ErrNotIPv4},
-		{name: "802.3 length", frame: slices.Concat(plain[:12], []byte{0x00, 0x20}, plain[14:]), want: ErrNotIPv4},
-		{name: "empty", frame: nil, want: ErrShort},
-
-		{name: "router alert", frame: withIPOptions(0x94, 4, 0, 0)},
-		{name: "forty bytes of options", frame: withIPOptions(make([]byte, 40)...)},
-		{name: "version 5", frame: editIP(func(ip []byte) { ip[0] = 0x55 }), want: ErrIPHeader},
-		{name: "four words", frame: editIP(func(ip []byte) { ip[0] = 0x44 }), want: ErrIPHeader},
-		{name: "header over total", frame: editIP(func(ip []byte) { ip[0] = 0x48; ip[3] = 31 }), want: ErrIPHeader},
-		{name: "total under header", frame: editIP(func(ip []byte) { ip[3] = 19 }), want: ErrIPHeader},
-		{name: "total over frame", frame: editIP(func(ip []byte) { ip[3] = 33 }), want: ErrIPHeader},
-		{name: "IP checksum", frame: edit(func(ip []byte) { ip[10] ^= 1 }), want: ErrIPChecksum},
-		{name: "IP checksum, partial", frame: edit(func(ip []byte) { ip[10] ^= 1 }), partial: true, want: ErrIPChecksum},
-		{name: "IP checksum in options", frame: func() []byte {
-			b := withIPOptions(0x94, 4, 0, 0)
-			b[plainIP+23] = 1
-			return b
-		}(), want: ErrIPChecksum},
-
-		{name: "TCP", frame: editIP(func(ip []byte) { ip[9] = 6 }), want: ErrNotUDP},
-		{name: "more fragments", frame: editIP(func(ip []byte) { ip[6] = 0x20 }), want: ErrFragment},
-		{name: "last fragment", frame: editIP(func(ip []byte) { ip[7] = 1 }), want: ErrFragment},
-		{name: "fragment far in", frame: editIP(func(ip []byte) { ip[6] = 0x10 }), want: ErrFragment},
-		{name: "do not fragment", frame: editIP(func(ip []byte) { ip[6] = 0x40 })},
-
-		{name: "no room for UDP", frame: editIP(func(ip []byte) { ip[3] = 27 }), want: ErrUDPLength},
-		{name: "UDP under 8", frame: edit(func(ip []byte) { ip[25] = 7 }), want: ErrUDPLength},
-		{name: "UDP beyond IP", frame: edit(func(ip []byte) { ip[25] = 13 }), want: ErrUDPLength},
-		{name: "UDP beyond IP, padded frame", frame: append(edit(func(ip []byte) { ip[25] = 13 }), 0, 0), want: ErrUDPLength},
-		{name: "UDP checksum", frame: edit(func(ip []byte) { ip[26] ^= 1 }), want: ErrUDPChecksum},
-		{name: "UDP checksum, partial", frame: edit(func(ip []byte) { ip[26] ^= 1 }), partial: true},
-		{name: "payload changed", frame: edit(func(ip []byte) { ip[31] ^= 1 }), want: ErrUDPChecksum},
-		{name: "no UDP checksum", frame: edit(func(ip []byte) { ip[26], ip[27] = 0, 0 })},
-		{name: "padding", frame: append(bytes.Clone(plain), make([]byte, 14)...)},
-		{name: "padding that is not zero", frame: append(bytes.Clone(plain), 0xff, 0xff, 0xff)},
-	}
-	for _, tt := range tests {
+	for _, tt := range parseCases {
 		t.Run(tt.name, func(t *testing.T) {
 			u := UDP4{NTags: 1, Payload: []byte("of the frame before")}
 			if err := u.Parse(tt.frame, tt.partial); !errors.Is(err, tt.want) {

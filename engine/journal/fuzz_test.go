@@ -81,26 +81,7 @@ func FuzzFile(f *testing.F) {
 			return // it takes the file for another one's, and leaves it alone
 		}
 		defer j.Close()
-		switches, err := j.Switches(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got []int
-		for _, sw := range switches {
-			entries, err := j.Next(ctx, sw, 0, 2*fuzzed)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, e := range entries {
-				if e.Event != event(swA, int(e.Seq)-1) {
-					t.Fatalf("event %d is %+v, which was never in it", e.Seq, e.Event)
-				}
-				got = append(got, int(e.Seq))
-			}
-		}
-		if !slices.IsSorted(got) || len(slices.Compact(got)) != len(got) || len(got) > fuzzed {
-			t.Errorf("%d events: %v", len(got), got)
-		}
+		got := held(t, j)
 		lost := fuzzed - len(got)
 		if damaged := j.Stats().Damaged; end != ".lock" && damaged < lost {
 			t.Errorf("%d events are lost, and %d are reported", lost, damaged)
@@ -112,6 +93,32 @@ func FuzzFile(f *testing.F) {
 			t.Errorf("a broken mark cost %d events", lost)
 		}
 	})
+}
+
+// held gives the numbers of the events that a journal gives, each of which was put
+// into it, once, and in this order.
+func held(t *testing.T, j *Journal) (got []int) {
+	t.Helper()
+	switches, err := j.Switches(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sw := range switches {
+		entries, err := j.Next(ctx, sw, 0, 2*fuzzed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if e.Event != event(swA, int(e.Seq)-1) {
+				t.Fatalf("event %d is %+v, which was never in it", e.Seq, e.Event)
+			}
+			got = append(got, int(e.Seq))
+		}
+	}
+	if !slices.IsSorted(got) || len(slices.Compact(got)) != len(got) || len(got) > fuzzed {
+		t.Errorf("%d events: %v", len(got), got)
+	}
+	return got
 }
 
 func corrupt(b []byte, at int, patch []byte, cut bool) []byte {
