@@ -1,7 +1,6 @@
 package httpd_test
 
 import (
-	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -32,23 +31,7 @@ func both(t *testing.T) func() *httpd.Tokens {
 // send sends a request with an Authorization header.
 func send(t *testing.T, auth, method, url, body string) (*http.Response, []byte) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if auth != "" {
-		req.Header.Set("Authorization", auth)
-	}
-	resp, err := http.DefaultTransport.RoundTrip(req) // no redirect is followed
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	got, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp, got
+	return with(t, "Authorization", auth, method, url, body)
 }
 
 func doAs(t *testing.T, auth, method, url, body string) *http.Response {

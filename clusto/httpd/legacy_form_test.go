@@ -1,7 +1,6 @@
 package httpd_test
 
 import (
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -12,22 +11,7 @@ import (
 // post sends a body of some Content-Type, none if that is "".
 func post(t *testing.T, where, kind, body string) (status int, answer string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, where, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if kind != "" {
-		req.Header.Set("Content-Type", kind)
-	}
-	resp, err := http.DefaultTransport.RoundTrip(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	got, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp, got := with(t, "Content-Type", kind, http.MethodPost, where, body)
 	return resp.StatusCode, string(got)
 }
 

@@ -97,12 +97,21 @@ func serve(t *testing.T, s httpd.Store, c httpd.Config) string {
 
 func do(t *testing.T, method, url, body string) (*http.Response, []byte) {
 	t.Helper()
+	return with(t, "", "", method, url, body)
+}
+
+// with is do with a header, which is left out if its value is "". No redirect is
+// followed.
+func with(t *testing.T, header, value, method, url, body string) (*http.Response, []byte) {
+	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	resp, err := client.Do(req)
+	if value != "" {
+		req.Header.Set(header, value)
+	}
+	resp, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
 	}
