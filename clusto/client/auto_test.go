@@ -80,7 +80,7 @@ func (p *place) handler(h http.Handler) {
 	}
 	srv := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
 	go func() { _ = srv.Serve(l) }()
-	p.close = func() { _ = srv.Close() }
+	p.close = func() { _ = l.Close(); _ = srv.Close() } // the server knows of its port only once it serves
 }
 
 // works wants a known and an unknown host to be told apart.

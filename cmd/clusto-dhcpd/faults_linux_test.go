@@ -11,7 +11,9 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -223,10 +225,28 @@ func (f *front) with(h http.HandlerFunc) (mend func()) {
 }
 
 // TestPortOfAServerThatEndsAtOnce: it was still in use where the server had not
-// come to serve on it, and whoever took its place could not.
+// come to serve on it, and where another test was starting a program; whoever
+// took its place could not.
 func TestPortOfAServerThatEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	f := &front{t: t, net: newNet(t)}
+	ended := make(chan struct{})
+	var starting sync.WaitGroup
+	defer starting.Wait()
+	defer close(ended)
+	starting.Go(func() {
+		for {
+			select {
+			case <-ended:
+				return
+			default:
+				if err := exec.Command("true").Run(); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}
+	})
 	for range 200 {
 		f.up()
 		f.down()

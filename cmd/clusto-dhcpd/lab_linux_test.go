@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"os/exec"
@@ -189,14 +188,13 @@ type front struct {
 	mu    sync.Mutex
 	fault http.HandlerFunc // nil: all is well
 	feed  bool             // it tells of changes; else hosts age, which most tests are about
-	srv   *http.Server
-	port  net.Listener
+	down  func()           // ends port and connections, as a crash does
 }
 
 func newFront(t *testing.T, n *netlab.Net, s *store.Store) *front {
 	f := &front{t: t, net: n, next: httpd.New(httpd.Config{Store: s})}
 	f.up()
-	t.Cleanup(f.down)
+	t.Cleanup(func() { f.down() })
 	return f
 }
 
@@ -237,21 +235,7 @@ func (f *front) fail(h http.HandlerFunc) {
 
 func (f *front) up() {
 	f.t.Helper()
-	var l net.Listener
-	must(f.t, f.net.Do(func() (err error) {
-		l, err = net.Listen("tcp", apiAddr)
-		return err
-	}))
-	srv := &http.Server{Handler: f, ReadHeaderTimeout: time.Second}
-	f.srv, f.port = srv, l
-	go func() { _ = srv.Serve(l) }()
-}
-
-// down closes the port and all connections, as a crash does. The server knows of
-// its port only once it has begun to serve.
-func (f *front) down() {
-	_ = f.port.Close()
-	_ = f.srv.Close()
+	f.down = labtest.ServeIn(f.t, f.net, apiAddr, f)
 }
 
 type journal = labtest.Log

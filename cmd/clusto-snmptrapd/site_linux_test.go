@@ -3,17 +3,16 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/clusto/clusto-engine/clusto"
 	"github.com/clusto/clusto-engine/clusto/httpd"
 	"github.com/clusto/clusto-engine/clusto/rack"
 	"github.com/clusto/clusto-engine/clusto/store"
+	"github.com/clusto/clusto-engine/engine/labtest"
 	"github.com/clusto/clusto-engine/engine/netlab"
 )
 
@@ -114,14 +113,13 @@ type front struct {
 	mu    sync.Mutex
 	next  http.Handler
 	fault func(w http.ResponseWriter, r *http.Request, next http.Handler) // nil: all is well
-	srv   *http.Server
-	port  net.Listener
+	down  func()                                                          // ends port and connections, as a crash does
 }
 
 func newFront(t testing.TB, n *netlab.Net, s *store.Store) *front {
 	f := &front{t: t, net: n, next: httpd.New(httpd.Config{Store: s})}
 	f.up()
-	t.Cleanup(f.down)
+	t.Cleanup(func() { f.down() })
 	return f
 }
 
@@ -151,29 +149,5 @@ func (f *front) fail(h func(w http.ResponseWriter, r *http.Request, next http.Ha
 
 func (f *front) up() {
 	f.t.Helper()
-	var l net.Listener
-	must(f.t, f.net.Do(func() (err error) {
-		l, err = net.Listen("tcp", apiAddr)
-		return err
-	}))
-	srv := &http.Server{Handler: f, ReadHeaderTimeout: 5 * time.Second}
-	f.srv, f.port = srv, l
-	go func() { _ = srv.Serve(l) }()
-}
-
-// down closes the port and all connections, as a crash does. The server knows of
-// its port only once it has begun to serve.
-func (f *front) down() {
-	_ = f.port.Close()
-	_ = f.srv.Close()
-}
-
-// TestFrontClosedBeforeItServes: a server that was closed before it had come to
-// serve kept its port.
-func TestFrontClosedBeforeItServes(t *testing.T) {
-	f := &front{t: t}
-	for range 200 {
-		f.up()
-		f.down()
-	}
+	f.down = labtest.ServeIn(f.t, f.net, apiAddr, f)
 }

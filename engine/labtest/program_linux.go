@@ -2,6 +2,7 @@ package labtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -108,6 +109,29 @@ func GetIn(in Place, url string, bound time.Duration) (status int, body string) 
 		return c, err
 	}
 	return get(http.Client{Timeout: bound, Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}}, url)
+}
+
+// ServeIn serves HTTP at an address of another namespace until close, which ends
+// port and connections at once, as a crash does. A port that was just closed may
+// be in use a moment longer: a program that another test starts holds a copy of
+// it until it runs.
+func ServeIn(t testing.TB, in Place, addr string, h http.Handler) (close func()) {
+	t.Helper()
+	var l net.Listener
+	var err error
+	listen := func() error {
+		l, err = net.Listen("tcp", addr)
+		return err
+	}
+	free := func() bool { return !errors.Is(in.Do(listen), syscall.EADDRINUSE) }
+	Until(t, 10*time.Second, "a port of its own for the server", free, func() any { return err })
+	Must(t, err)
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
+	go func() { _ = srv.Serve(l) }()
+	return func() {
+		_ = l.Close() // the server knows of it only once it has begun to serve
+		_ = srv.Close()
+	}
 }
 
 func get(c http.Client, url string) (status int, body string) {
