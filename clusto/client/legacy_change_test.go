@@ -265,3 +265,30 @@ func TestTroublesOfTheOriginal(t *testing.T) {
 		t.Errorf("%v, %v", err, s.servers())
 	}
 }
+
+// TestTooEarlyIsNoRefusal: that a change came too late, too early or too often for a
+// server before the original counted as a refusal for good; so did a redirect,
+// which says nothing of the change. What /v2 takes for final, and nothing else, is
+// so here.
+func TestTooEarlyIsNoRefusal(t *testing.T) {
+	s := newSteps(t, "201001", 1)
+	l, err := client.NewLegacy(client.Config{URL: s.url})
+	fatal(t, err)
+	defer l.Close()
+	for status, want := range map[int]error{
+		302: clusto.ErrUnavailable, 401: clusto.ErrUnavailable, 403: clusto.ErrUnavailable, 408: clusto.ErrUnavailable,
+		425: clusto.ErrUnavailable, 429: clusto.ErrUnavailable, 502: clusto.ErrUnavailable, 503: clusto.ErrUnavailable,
+		400: clusto.ErrConflict, 404: clusto.ErrConflict, 405: clusto.ErrConflict, 413: clusto.ErrConflict, 414: clusto.ErrConflict,
+	} {
+		s.reset(func(_ int, call string) fault {
+			if strings.HasSuffix(call, " /rack/r0/setattr") {
+				return fault(status)
+			}
+			return none
+		})
+		_, err := l.Change(t.Context(), []clusto.Op{{Op: "attr", Name: "r0", Key: "note", Value: &clusto.Value{Type: clusto.Int, Int: 7}}})
+		if !errors.Is(err, want) || errors.Is(err, clusto.ErrUnavailable) != (want == clusto.ErrUnavailable) {
+			t.Errorf("%d: %v, want %v", status, err, want)
+		}
+	}
+}

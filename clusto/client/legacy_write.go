@@ -28,9 +28,9 @@ func (a written) refusal() error {
 var passing = regexp.MustCompile(`^(\w+\.)*(OperationalError|DBAPIError|InterfaceError|InternalError|TimeoutError|IntegrityError|MemoryError|IOError|OSError|error):?`)
 
 // write makes one writing call in its turn. The original takes actions by GET
-// alone. A traceback is how it refuses; one of its database, and any other
-// answer of that class, are its troubles: errors that wrap
-// clusto.ErrUnavailable.
+// alone. A traceback is how it refuses, and a status that is final; one of its
+// database, and any other answer, are its troubles, or a proxy's: errors that
+// wrap clusto.ErrUnavailable.
 func (l *Legacy) write(ctx context.Context, method, path string, params url.Values) (a written, err error) {
 	if err := l.requests.enter(ctx, false); err != nil {
 		return a, fmt.Errorf("ask %s%s: %d requests are on their way already: %w: %w", l.c.cfg.URL, path, l.requests.size, err, clusto.ErrUnavailable)
@@ -54,7 +54,7 @@ func (l *Legacy) write(ctx context.Context, method, path string, params url.Valu
 	last := text[bytes.LastIndexByte(text, '\n')+1:]
 	a = written{resp.StatusCode, excerpt(last)}
 	switch {
-	case a.status < 500 && a.status != http.StatusUnauthorized && a.status != http.StatusForbidden && a.status != http.StatusTooManyRequests:
+	case a.status/100 == 2 || final(a.status):
 		return a, nil
 	case a.status == http.StatusInternalServerError && bytes.HasPrefix(text, []byte("Traceback")) && !passing.Match(last):
 		return a, nil

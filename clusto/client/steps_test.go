@@ -35,7 +35,8 @@ type steps struct {
 	fault func(n int, call string) fault // of the n-th call since reset
 }
 
-// fault is how a call fails.
+// fault is how a call fails; from 100 on, nothing is done and a proxy answers with
+// this status.
 type fault int
 
 const (
@@ -99,6 +100,10 @@ func (s *steps) serve(w http.ResponseWriter, r *http.Request, next http.Handler)
 		f = s.fault(len(s.calls), call)
 	}
 	s.mu.Unlock()
+	if f >= 100 {
+		http.Error(w, http.StatusText(int(f)), int(f))
+		return
+	}
 	switch f {
 	case none:
 		next.ServeHTTP(w, r)
