@@ -8,7 +8,8 @@ import (
 	"github.com/clusto/clusto-engine/engine/labtest"
 )
 
-// clusto is a command of the program clusto, which is clusto-httpd by that name.
+// clusto is a command of the program clusto, which is clusto-httpd and
+// clusto-dhcpd by those names.
 func (l *lab) clusto(name string, args ...string) *exec.Cmd {
 	l.Helper()
 	if l.program == "" {
@@ -23,22 +24,32 @@ func (l *lab) clusto(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// httpd runs the real clusto-httpd in the place of the lab's own, and waits until
-// it is ready.
-func (l *lab) httpd(args ...string) {
+// serve runs one of those beside the lab's daemon until the test ends, and waits
+// until it is ready at an address.
+func (l *lab) serve(name, addr string, args ...string) *labtest.Log {
 	l.Helper()
 	log := new(labtest.Log)
-	cmd := l.clusto("clusto-httpd", append([]string{"--listen", apiAddr}, args...)...)
+	cmd := l.clusto(name, args...)
 	cmd.Stderr = log
 	must(l, l.net.Start(cmd))
 	l.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		if err := cmd.Wait(); err != nil {
-			l.Errorf("clusto-httpd: %v\n%s", err, log)
+			l.Errorf("%s after SIGTERM: %v", name, err)
+		}
+		if l.Failed() {
+			l.Logf("%s says:\n%s", name, log.Tail())
 		}
 	})
-	l.until("clusto-httpd ready", func() bool {
-		status, _ := labtest.GetIn(l.net, "http://"+apiAddr+"/readyz", patience)
+	l.until(name+" ready", func() bool {
+		status, _ := labtest.GetIn(l.net, "http://"+addr+"/readyz", patience)
 		return status == http.StatusOK
 	})
+	return log
+}
+
+// httpd runs the real clusto-httpd in the place of the lab's own.
+func (l *lab) httpd(args ...string) {
+	l.Helper()
+	l.serve("clusto-httpd", apiAddr, append([]string{"--listen", apiAddr}, args...)...)
 }
