@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -138,7 +139,7 @@ func (w *worker) halfMade(ctx context.Context, ev Event, f *facts, port int, own
 func (w *worker) place(ctx context.Context, ev Event, f *facts, port int) (rack.Placement, error) {
 	p, err := f.layout.PlaceEvent(ctx, rack.Event{Switch: f.sw.Name, Port: port, VLAN: int(ev.VLAN), MAC: ev.MAC}, &f.rack)
 	if errors.Is(err, rack.ErrProgram) {
-		w.d.warn("program "+f.layout.Name, "the program of a rack layout fails; its events are tried again", "layout", f.layout.Name, "error", err)
+		w.d.seldom(&w.d.said.programs, slog.LevelWarn, f.layout.Name, "the program of a rack layout fails; its events are tried again", "layout", f.layout.Name, "error", err)
 	}
 	return p, err
 }

@@ -173,8 +173,7 @@ type Discovery struct {
 	round   int // of Run: it begins before the queue is asked for the switches
 
 	health   health
-	warned   memory
-	informed memory
+	said     said
 	outcomes [Outcomes]atomic.Uint64
 
 	// Retries counts calls of the inventory that failed and were made again.
@@ -217,7 +216,7 @@ func (d *Discovery) Run(ctx context.Context) {
 		if err == nil {
 			d.forget(switches)
 		} else if ctx.Err() == nil {
-			d.warn("queue", "the journal cannot be read", "error", err)
+			d.seldom(&d.said.queue, slog.LevelWarn, "", "the journal cannot be read", "error", err)
 		}
 		for _, sw := range switches {
 			if w := d.start(sw); w != nil {
@@ -279,62 +278,6 @@ func (d *Discovery) forget(waiting []netip.Addr) {
 			delete(d.workers, sw)
 		}
 	}
-}
-
-// warn logs a warning: the same one at most once a minute, and ten a second of
-// all. The next one tells how many were left out.
-func (d *Discovery) warn(key, text string, args ...any) {
-	d.seldom(&d.warned, slog.LevelWarn, key, text, args)
-}
-
-// inform is warn for what nobody has to mend; it takes no warning's place.
-func (d *Discovery) inform(key, text string, args ...any) {
-	d.seldom(&d.informed, slog.LevelInfo, key, text, args)
-}
-
-func (d *Discovery) seldom(m *memory, level slog.Level, key, text string, args []any) {
-	more, ok := m.first(key, time.Now())
-	if !ok {
-		return
-	}
-	if more > 0 {
-		args = append(args, "more", more)
-	}
-	d.cfg.Log.Log(context.Background(), level, text, args...)
-}
-
-// memory remembers what was said a minute ago, and how much in this second.
-type memory struct {
-	mu    sync.Mutex
-	said  map[string]time.Time
-	since time.Time
-	lines int
-	held  int // not said since the last time that something was
-}
-
-const (
-	rememberSaid   = 4096
-	linesPerSecond = 10
-)
-
-// first reports whether something is to be said, and how much was held back.
-func (m *memory) first(key string, now time.Time) (held int, ok bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if now.Sub(m.since) >= time.Second {
-		m.since, m.lines = now, 0
-	}
-	if t, ok := m.said[key]; ok && now.Sub(t) < time.Minute || m.lines >= linesPerSecond {
-		m.held++
-		return 0, false
-	}
-	if m.said == nil || len(m.said) >= rememberSaid {
-		m.said = map[string]time.Time{}
-	}
-	m.said[key] = now
-	m.lines++
-	held, m.held = m.held, 0
-	return held, true
 }
 
 // health writes one line when the inventory fails, and one when it is back: of

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"net/netip"
@@ -95,7 +96,7 @@ func (w *worker) fill(ctx context.Context) bool {
 	more, err := w.d.cfg.Queue.Next(ctx, w.sw, w.read, readAhead-len(w.queue))
 	if err != nil {
 		if ctx.Err() == nil {
-			w.d.warn("queue", "the journal cannot be read", "error", err)
+			w.d.seldom(&w.d.said.queue, slog.LevelWarn, "", "the journal cannot be read", "error", err)
 		}
 		return len(w.queue) > 0
 	}
@@ -199,7 +200,7 @@ func (w *worker) end(ctx context.Context, ev Event, outcome Outcome, reason stri
 		return
 	}
 	if err := d.cfg.Queue.Bury(ctx, ev, outcome.String(), reason); err != nil {
-		d.warn("bury", "a dead letter cannot be kept; the event will be tried again at the next start", "error", err)
+		d.seldom(&d.said.bury, slog.LevelWarn, "", "a dead letter cannot be kept; the event will be tried again at the next start", "error", err)
 	}
 }
 
@@ -212,18 +213,21 @@ func (d *Discovery) say(ev Event, outcome Outcome, reason string) {
 	if reason != "" {
 		args = append(args, "reason", reason)
 	}
+	level, key := slog.LevelWarn, ev.Switch.String()
 	switch outcome {
 	case Created, Attached:
 		d.cfg.Log.Info("discovered", args...)
+		return
 	case UnknownSwitch, NoLayout, Off: // the same for all MACs of the switch
-		d.warn(outcome.String()+ev.Switch.String(), "not discovered", args...)
 	case KnownMoved, Uplink, Crowded, Unmapped, Refused, NotUnderstood:
-		d.warn(outcome.String()+ev.Switch.String()+ev.MAC.String(), "not discovered", args...)
+		key += ev.MAC.String()
 	case Gone, MoveSeen:
-		d.inform(outcome.String()+ev.Switch.String(), "not discovered", args...)
+		level = slog.LevelInfo
 	default:
 		d.cfg.Log.Debug("not discovered", args...)
+		return
 	}
+	d.seldom(&d.said.outcomes[outcome], level, key, "not discovered", args...)
 }
 
 // one finds out what is to become of an event, and does it. An error is one of
