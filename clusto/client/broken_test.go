@@ -74,6 +74,7 @@ func cut(contentType, body string) http.HandlerFunc {
 // TestBrokenServers has servers that answer, but not as clusto-httpd does. None
 // of them can say that a host is unknown.
 func TestBrokenServers(t *testing.T) {
+	t.Parallel()
 	host := `{"mac":"00:1e:c9:00:00:01","name":"s0001"}`
 	tenMB := `{"mac":"` + strings.Repeat("0", 10<<20) + `"}`
 	for name, h := range map[string]http.HandlerFunc{

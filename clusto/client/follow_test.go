@@ -126,11 +126,13 @@ func TestFollow(t *testing.T) {
 // TestFollowCutOff: the connection breaks at any byte, again and again, while
 // 2,000 changes are written; none is missed, and nothing has to be forgotten.
 func TestFollowCutOff(t *testing.T) {
+	t.Parallel()
 	for kind, newDSN := range map[string]func(testing.TB) string{
 		"sqlite":     func(t testing.TB) string { return filepath.Join(t.TempDir(), "clusto.db") },
 		"postgresql": pgtest.New,
 	} {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			changes := 2000
 			if raceDetector {
 				changes = 200
@@ -258,6 +260,7 @@ func TestFollowOriginal(t *testing.T) {
 // TestFollowOddities: whatever a server says, it does not count as live for it,
 // and is asked again.
 func TestFollowOddities(t *testing.T) {
+	t.Parallel()
 	const hello = "id: 5-a\nevent: hello\ndata: {\"seq\":9}\n\n"
 	for name, says := range map[string]string{
 		"nothing":               "",

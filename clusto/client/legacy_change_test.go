@@ -144,6 +144,7 @@ func TestNoAddressesBehindTheOriginal(t *testing.T) {
 // server after its start; only one that died right after making the entity
 // leaves that behind, bare.
 func TestStepsOfAnotherLife(t *testing.T) {
+	t.Parallel()
 	bare := 0
 	for n := 1; ; n += slower {
 		s := newSteps(t, "201001", 1)

@@ -14,6 +14,7 @@ import (
 // host's all the same. Both walks ended after 64 containers without a word. A
 // cycle on top of them ends the walk.
 func TestPoolsOfTheOriginalAHundredDeep(t *testing.T) {
+	t.Parallel()
 	const deep = 100
 	var b strings.Builder
 	b.WriteString("servers:\n  s: {in: p1, mac: 02:00:00:00:00:01}\npools:\n")

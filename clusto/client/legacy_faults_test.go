@@ -24,6 +24,7 @@ func sent(status, kind, body string) string {
 // TestOriginalThatFails spoils each of the calls that a host takes, in each way:
 // none of them says that the host is unknown, or leaves something out of it.
 func TestOriginalThatFails(t *testing.T) {
+	t.Parallel()
 	srv := standIn(t, newSite(t, hardSite, hardSQL), false)
 	steps := []string{
 		"POST /query/get_entities", "GET /server/s1", "GET /resourcemanager/lan",
@@ -165,6 +166,7 @@ func gone(calls int) func(string) string {
 // TestWalkWaits for a server that is gone, goes on where it was, and gives up
 // when its patience ends.
 func TestWalkWaits(t *testing.T) {
+	t.Parallel()
 	srv := standIn(t, originalStore(t), true)
 	l, err := client.NewLegacy(client.Config{URL: srv.URL, Memory: newAttributes})
 	if err != nil {
