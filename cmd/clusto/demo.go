@@ -82,6 +82,7 @@ func demoMain(args []string) int {
 const (
 	demoAPI     = "127.0.0.1:9996"
 	demoMetrics = "127.0.0.1:9967"
+	demoUnknown = "1h" // for so long an unknown host stays so, unless the change feed names it
 	serverLink  = "srv0"
 	clientLink  = "cli0"
 )
@@ -91,7 +92,6 @@ type demo struct {
 	flags   demoFlags
 	dir     string
 	hall    *netlab.Net // where the clients are
-	conn    *afpacket.Group
 	running []*child
 	site    *site.Site
 	want    []expectation
@@ -103,7 +103,7 @@ type demo struct {
 func (d *demo) run(ctx context.Context) (err error) {
 	for _, step := range []func(context.Context) error{
 		d.writeSite, d.makeNetwork, d.startInventory, d.importSite, d.startDHCP, d.powerOn,
-		d.makeRack, d.plugIn, d.bootRack, d.showUnmapped,
+		d.makeRack, d.askInVain, d.plugIn, d.bootRack, d.showUnmapped,
 	} {
 		if err := errors.Join(ctx.Err(), d.lost); err != nil {
 			return err
@@ -154,10 +154,20 @@ func (d *demo) makeNetwork(context.Context) (err error) {
 			return fmt.Errorf("give the server its address in %s: %w", n.Name, err)
 		}
 	}
-	d.conn, err = afpacket.Open(afpacket.Config{
+	return nil
+}
+
+// storm has clients ask, over a socket of their own.
+func (d *demo) storm(ctx context.Context, cfg storm.Config, clients []storm.Client, verbs storm.Verb) (res storm.Result, err error) {
+	conn, err := afpacket.Open(afpacket.Config{
 		Interface: clientLink, Ports: []uint16{dhcp4.ClientPort}, OtherHosts: true, In: d.hall.Do,
 	})
-	return err
+	if err != nil {
+		return res, err
+	}
+	defer conn.Close()
+	cfg.Conn = conn.Conn(0)
+	return storm.Run(ctx, cfg, clients, verbs)
 }
 
 func (d *demo) startInventory(ctx context.Context) error {
@@ -195,7 +205,7 @@ func (d *demo) importSite(ctx context.Context) error {
 func (d *demo) startDHCP(ctx context.Context) error {
 	began := time.Now()
 	c, err := d.start("clusto-dhcpd", "--interface", serverLink, "--api-url", "http://"+demoAPI,
-		"--metrics", demoMetrics, "--cache-file", filepath.Join(d.dir, "hosts"), "--workers", fmt.Sprint(d.flags.Workers))
+		"--metrics", demoMetrics, "--negative-ttl", demoUnknown, "--cache-file", filepath.Join(d.dir, "hosts"), "--workers", fmt.Sprint(d.flags.Workers))
 	if err != nil {
 		return err
 	}
@@ -226,9 +236,7 @@ func (d *demo) boot(ctx context.Context) error {
 		d.clients[i] = storm.Client{MAC: w.mac, VendorClass: "PXEClient:Arch:00000:UNDI:002001", ParameterList: wishes, Options: biosArch}
 	}
 	bar := newBar(os.Stdout, len(d.want))
-	res, err := storm.Run(ctx, storm.Config{
-		Conn: d.conn.Conn(0), Outstanding: d.flags.Outstanding, OnProgress: bar.show, OnReply: d.keep,
-	}, d.clients, storm.DORA)
+	res, err := d.storm(ctx, storm.Config{Outstanding: d.flags.Outstanding, OnProgress: bar.show, OnReply: d.keep}, d.clients, storm.DORA)
 	bar.end()
 	if err != nil {
 		return err
@@ -272,9 +280,6 @@ func (d *demo) close(failed bool) error {
 	var errs []error
 	for i := len(d.running) - 1; i >= 0; i-- {
 		errs = append(errs, d.running[i].stop(failed))
-	}
-	if d.conn != nil {
-		d.conn.Close()
 	}
 	if d.hall != nil {
 		errs = append(errs, d.hall.Close())

@@ -15,9 +15,8 @@ import (
 	"github.com/clusto/clusto-engine/clusto"
 	site "github.com/clusto/clusto-engine/clusto/inventory"
 	"github.com/clusto/clusto-engine/clusto/rack"
-	"github.com/clusto/clusto-engine/codec/dhcp4"
 	"github.com/clusto/clusto-engine/codec/macnotify"
-	"github.com/clusto/clusto-engine/engine/afpacket"
+	"github.com/clusto/clusto-engine/engine"
 	"github.com/clusto/clusto-engine/engine/journal"
 	"github.com/clusto/clusto-engine/engine/netlab"
 	"github.com/clusto/clusto-engine/engine/storm"
@@ -103,6 +102,35 @@ func (d *demo) journal() string { return filepath.Join(d.dir, "events") }
 // rackMAC is the MAC of the server on a switch port.
 func rackMAC(port int) hardware { return hardware{0, 0x1e, 0xc9, 0, 0x0a, byte(port)} }
 
+// askInVain switches the rack's servers on before anybody has told of them. They
+// have to stay unanswered, each as a host that clusto does not have.
+func (d *demo) askInVain(ctx context.Context) error {
+	unknown := func() (int, error) {
+		verdicts, err := byLabel(demoMetrics, `clusto_dhcpd_frames_total{verdict="`)
+		return verdicts[engine.UnknownHost.String()], err
+	}
+	before, err := unknown()
+	if err != nil {
+		return err
+	}
+	clients := make([]storm.Client, rackServers)
+	for i := range clients {
+		clients[i].MAC = rackMAC(i + 1)
+	}
+	res, err := d.storm(ctx, storm.Config{Schedule: []time.Duration{300 * time.Millisecond}}, clients, storm.Discover)
+	if err != nil {
+		return fmt.Errorf("power on %s: %w", demoRack, err)
+	}
+	if res.Received > 0 {
+		return fmt.Errorf("%d answers to servers that clusto does not have", res.Received)
+	}
+	if err := awaitCount(ctx, "servers counted as unknown", before+rackServers, unknown); err != nil {
+		return err
+	}
+	d.say("They are switched on and ask in vain: clusto-dhcpd counts %d unknown_host, and leaves them so for %s unless the change feed names them.", rackServers, demoUnknown)
+	return nil
+}
+
 // plugIn has the rack's switch report a MAC on each port, in all the ways that
 // switches have.
 func (d *demo) plugIn(ctx context.Context) error {
@@ -145,25 +173,29 @@ func learnt(first, last int) (out []macnotify.Record) {
 
 // awaitEvents waits until so many events have an outcome.
 func awaitEvents(ctx context.Context, n int) error {
+	return awaitCount(ctx, "MACs worked off", n, func() (sum int, err error) {
+		outcomes, err := trapOutcomes()
+		for _, k := range outcomes {
+			sum += k
+		}
+		return sum, err
+	})
+}
+
+// awaitCount waits until there are n of something.
+func awaitCount(ctx context.Context, what string, n int, count func() (int, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, demoPatience)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		outcomes, err := trapOutcomes()
-		if err != nil {
+		got, err := count()
+		if err != nil || got >= n {
 			return err
-		}
-		sum := 0
-		for _, k := range outcomes {
-			sum += k
-		}
-		if sum >= n {
-			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%d of %d MACs were worked off: %w", sum, n, context.Cause(ctx))
+			return fmt.Errorf("%d of %d %s: %w", got, n, what, context.Cause(ctx))
 		case <-tick.C:
 		}
 	}
@@ -171,16 +203,22 @@ func awaitEvents(ctx context.Context, n int) error {
 
 // trapOutcomes reads from clusto-snmptrapd's metrics what became of events.
 func trapOutcomes() (map[string]int, error) {
-	text, err := fetch("http://" + demoTrapMetrics + "/metrics")
+	return byLabel(demoTrapMetrics, `clusto_snmptrapd_events_total{outcome="`)
+}
+
+// byLabel reads a metric of a daemon. begins is how its lines begin, up to the
+// label.
+func byLabel(addr, begins string) (map[string]int, error) {
+	text, err := fetch("http://" + addr + "/metrics")
 	if err != nil {
-		return nil, fmt.Errorf("read clusto-snmptrapd's metrics: %w", err)
+		return nil, fmt.Errorf("read the metrics at %s: %w", addr, err)
 	}
 	out := map[string]int{}
 	for line := range strings.Lines(text) {
-		if rest, ok := strings.CutPrefix(line, `clusto_snmptrapd_events_total{outcome="`); ok {
+		if rest, ok := strings.CutPrefix(line, begins); ok {
 			name, n, _ := strings.Cut(strings.TrimSpace(rest), `"} `)
 			if out[name], err = strconv.Atoi(n); err != nil {
-				return nil, fmt.Errorf("read clusto-snmptrapd's metrics: %w", err)
+				return nil, fmt.Errorf("read the metrics at %s: %w", addr, err)
 			}
 		}
 	}
@@ -195,12 +233,6 @@ func (d *demo) bootRack(ctx context.Context) error {
 	}
 	d.showRack(&in, found)
 	if err := judgeRack(found); err != nil {
-		return err
-	}
-	d.conn.Close() // the first storm stopped it
-	if d.conn, err = afpacket.Open(afpacket.Config{
-		Interface: clientLink, Ports: []uint16{dhcp4.ClientPort}, OtherHosts: true, In: d.hall.Do,
-	}); err != nil {
 		return err
 	}
 	d.want = nil

@@ -25,6 +25,7 @@ func TestDemo(t *testing.T) {
 	for _, line := range []string{
 		"300 of 300 bound", "ex0000 (00:11:22:33:44:55) was told:", "  yiaddr                      192.168.1.50\n",
 		"  reply                600\n", "Every client has exactly the address that site.yaml gives it",
+		"They are switched on and ask in vain: clusto-dhcpd counts 30 unknown_host, and leaves them so for 1h unless the change feed names them.\n",
 		"\n  41  sv2-r01-pwr1\n  36  sv2-r01-sw1\n  34  sv2-r01-ts1\n  31  node0030 ", " 30           aa7     30            00:1e:c9:00:0a:1e  10.42.0.32\n",
 		"30 of 30 bound", "node0001 (00:1e:c9:00:0a:01) was told:", "  yiaddr                      10.42.0.3\n", "exactly the address that discovery gave it",
 		"  00:1e:c9:00:0a:1f  unmapped  ",
