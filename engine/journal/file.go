@@ -46,8 +46,10 @@ func setUp(err error, advice string) error {
 
 const inAFolder = "; give a file in a folder that exists and may be written"
 
-// claim keeps a second daemon from the file. One that only looks holds the claim
-// for a moment.
+// claim keeps a second daemon from the file, by a lock on one beside it: whoever
+// comes to its folder by another way (a symbolic link, a mount of the folder) meets
+// the same lock. Other names of the file itself are refused by regular. One that
+// only looks holds the claim for a moment.
 func (j *Journal) claim() error {
 	f, err := os.OpenFile(j.file+".lock", os.O_CREATE|os.O_RDWR, 0o640)
 	if err != nil {
@@ -77,8 +79,9 @@ func (j *Journal) claimed() bool {
 }
 
 // regular reports whether there is a file with something in it. One of several
-// names is refused: lock and log are beside a name, so that two daemons would
-// write to it, or one would miss what it wrote by another name.
+// names is refused, a hard link's or a mount's: lock and log are beside a name, so
+// that two daemons would write to it, or one would miss what was written by another
+// name.
 func (j *Journal) regular() (bool, error) {
 	st, err := os.Stat(j.file)
 	switch {
@@ -88,6 +91,10 @@ func (j *Journal) regular() (bool, error) {
 		return false, setUp(err, inAFolder)
 	case !st.Mode().IsRegular():
 		return false, fmt.Errorf("%w %s: it is no regular file", ErrConfig, j.cfg.File)
+	}
+	if mounted(j.file) {
+		return false, fmt.Errorf("%w %s: it is a mount of its own, whose lock and log are not those that it has where it is mounted from; mount the folder that it is in instead",
+			ErrConfig, j.cfg.File)
 	}
 	if sys, ok := st.Sys().(*syscall.Stat_t); ok && sys.Nlink > 1 {
 		return false, fmt.Errorf("%w %s: it has %d names (hard links), and another daemon may use it by another one; keep the name that a daemon had last, which has .lock beside it, and remove the others (\"find DIR -samefile %s\" lists them); a symbolic link may take their place",

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package journal
+
+// mounted: only Linux mounts files.
+func mounted(string) bool { return false }
