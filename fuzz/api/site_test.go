@@ -1,0 +1,236 @@
+package api
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	_ "modernc.org/sqlite"
+
+	"github.com/clusto/clusto-engine/clusto"
+	"github.com/clusto/clusto-engine/clusto/httpd"
+	"github.com/clusto/clusto-engine/clusto/store"
+)
+
+// begins are the requests that every inventory begins with.
+const begins = `POST /pool/p
+POST /basicserver/s
+POST /basicnetworkswitch/sw
+POST /basicrack/r
+POST /ipmanager/lan
+POST /resourcemanager/lan/setattr?key=baseip&subkey=property&value=10.0.0.0
+POST /resourcemanager/lan/setattr?key=netmask&subkey=property&value=255.255.255.0
+POST /pool/p/insert?object=/server/s
+POST /rack/r/insert?object=/server/s&ru=7
+POST /server/s/set_port_attr?porttype=nic-eth&portnum=1&key=mac&value=00:11:22:33:44:55
+POST /server/s/connect_ports?porttype=nic-eth&portnum=1&object=/networkswitch/sw&otherportnum=3
+POST /server/s/bind_ip_to_osport?ip=10.0.0.7&osportname=eth0`
+
+// site is an inventory in a file, kept open from one input to the next: to make
+// one takes as long as a hundred requests.
+type site struct {
+	store   *store.Store
+	other   *sql.DB     // one connection of our own to the same file, beside a copy of how it began
+	back    []*sql.Stmt // what makes every table what it was
+	version *sql.Stmt   // changes when others have written
+	begun   int64       // the version when all was as in the beginning
+}
+
+// open makes the inventory, in memory where the system has a folder for that:
+// nothing of it outlives this process.
+func open(tb testing.TB) *site {
+	tb.Helper()
+	file := filepath.Join(folder(tb), "clusto.db")
+	s := &site{store: openStore(tb, file)}
+	h := httpd.New(httpd.Config{Store: s.store})
+	for line := range strings.Lines(begins) {
+		if code, body := ask(tb, h, line); code/100 != 2 {
+			tb.Fatalf("%s: %d %s", line, code, body)
+		}
+	}
+	consistent(tb, s.store, true)
+	s.keep(tb, file)
+	return s
+}
+
+func openStore(tb testing.TB, file string) *store.Store {
+	tb.Helper()
+	s, err := store.Open(tb.Context(), file, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func folder(tb testing.TB) string {
+	tb.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "clusto-fuzz-")
+	if err != nil {
+		return tb.TempDir()
+	}
+	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// keep copies the database, and makes ready to copy it back.
+func (s *site) keep(tb testing.TB, file string) {
+	tb.Helper()
+	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = db.Close() })
+	db.SetMaxOpenConns(1)
+	s.other = db
+	s.run(tb, s.prepare(tb, fmt.Sprintf(`VACUUM INTO '%s-begun'`, file)))
+	s.run(tb, s.prepare(tb, fmt.Sprintf(`ATTACH '%s-begun' AS begun`, file)))
+	s.version = s.prepare(tb, `PRAGMA main.data_version`)
+	s.back = []*sql.Stmt{s.prepare(tb, `BEGIN IMMEDIATE`)}
+	for _, table := range s.tables(tb) {
+		s.back = append(s.back, s.prepare(tb, `DELETE FROM main.`+table), s.prepare(tb, `INSERT INTO main.`+table+` SELECT * FROM begun.`+table))
+	}
+	s.back = append(s.back, s.prepare(tb, `COMMIT`))
+	s.begun = s.now(tb)
+}
+
+// tables lists all tables; last those that triggers, and SQLite itself, write
+// when the others are written.
+func (s *site) tables(tb testing.TB) (all []string) {
+	tb.Helper()
+	rows, err := s.other.QueryContext(tb.Context(), `SELECT name FROM begun.sqlite_schema WHERE type = 'table'
+		ORDER BY name = 'sqlite_sequence', name = 'clusto_changes'`)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			tb.Fatal(err)
+		}
+		all = append(all, name)
+	}
+	if err := rows.Err(); err != nil || !slices.Contains(all, "clusto_changes") {
+		tb.Fatalf("tables %q: %v", all, err)
+	}
+	return all
+}
+
+func (s *site) prepare(tb testing.TB, text string) *sql.Stmt {
+	tb.Helper()
+	st, err := s.other.PrepareContext(tb.Context(), text)
+	if err != nil {
+		tb.Fatalf("%s: %v", text, err)
+	}
+	return st
+}
+
+func (s *site) run(tb testing.TB, st *sql.Stmt) {
+	tb.Helper()
+	if _, err := st.ExecContext(tb.Context()); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func (s *site) now(tb testing.TB) (version int64) {
+	tb.Helper()
+	if err := s.version.QueryRowContext(tb.Context()).Scan(&version); err != nil {
+		tb.Fatal(err)
+	}
+	return version
+}
+
+// written reports whether anything was written since the beginning, or the last reset.
+func (s *site) written(tb testing.TB) bool {
+	tb.Helper()
+	return s.now(tb) != s.begun
+}
+
+// reset has every table hold what it held in the beginning.
+func (s *site) reset(tb testing.TB) {
+	tb.Helper()
+	for _, st := range s.back {
+		s.run(tb, st)
+	}
+	s.begun = s.now(tb)
+}
+
+// TestResetLeavesNothing: after any session each table holds what it held before it, so
+// that what one input finds does not depend on those before it.
+func TestResetLeavesNothing(t *testing.T) {
+	s := open(t)
+	before := s.content(t)
+	wrote := 0
+	for _, session := range sessions {
+		h := httpd.New(httpd.Config{Store: s.store})
+		for line := range strings.Lines(session) {
+			ask(t, h, line)
+		}
+		if s.written(t) != (s.content(t) != before) {
+			t.Errorf("%q: written is %v of\n%s", session, s.written(t), s.content(t))
+		}
+		if s.written(t) {
+			wrote++
+		}
+		if s.reset(t); s.written(t) || s.content(t) != before {
+			t.Errorf("%q left\n%s\nwhere there was\n%s", session, s.content(t), before)
+		}
+	}
+	if wrote < 10 {
+		t.Errorf("%d sessions only wrote anything", wrote)
+	}
+}
+
+// content writes down all rows of all tables.
+func (s *site) content(tb testing.TB) string {
+	tb.Helper()
+	var out strings.Builder
+	for _, table := range s.tables(tb) {
+		rows, err := s.other.QueryContext(tb.Context(), `SELECT * FROM main.`+table+` ORDER BY rowid`)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		columns, err := rows.Columns()
+		for err == nil && rows.Next() {
+			row, to := make([]any, len(columns)), make([]any, len(columns))
+			for i := range row {
+				to[i] = &row[i]
+			}
+			err = rows.Scan(to...)
+			fmt.Fprintln(&out, table, row)
+		}
+		if err = errors.Join(err, rows.Err(), rows.Close()); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return out.String()
+}
+
+// TestMirrored: a connection of which one end knows nothing is noticed, and not held against a
+// client that writes attributes one by one.
+func TestMirrored(t *testing.T) {
+	for line, want := range map[string]bool{
+		"POST /server/s/%61ddattr?key=port-nic-eth": true, "POST /server/s/set_port_attr": true, "POST /server/s/connect_ports": false, "DELETE /server/s": false,
+		`POST /v2/batch {"ops":[{"op":"connect"},{"op":"raw"}]}`: true, `POST /v2/batch {"ops":[{"op":"connect"}]}`: false, "POST /v2/batch {": true, "?": false,
+	} {
+		if got := byHand(line); got != want {
+			t.Errorf("%s: %v", line, got)
+		}
+	}
+	one, number, sub, other := clusto.Object{Entity: clusto.Entity{Name: "s", Type: "server"}}, 1, "connection", "otherportnum"
+	one.Attrs = []clusto.Attr{
+		{Key: "port-nic-eth", Subkey: &sub, Number: &number, Value: clusto.Value{Type: clusto.Relation, Str: "/networkswitch/sw"}},
+		{Key: "port-nic-eth", Subkey: &other, Number: &number, Value: clusto.Value{Type: clusto.Int, Int: 3}},
+	}
+	got := connections(t, []clusto.Object{one}, map[string]string{"/networkswitch/sw": "cisco4948"})
+	if want := (map[end]end{{"/server/s", "port-nic-eth", 1}: {"/networkswitch/sw", "port-nic-eth", 3}}); !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
