@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/clusto/clusto-engine/clusto"
 	"github.com/clusto/clusto-engine/clusto/httpd"
 	"github.com/clusto/clusto-engine/clusto/store"
+	"github.com/clusto/clusto-engine/fuzz/corpus"
 )
 
 // begins are the requests that every inventory begins with.
@@ -46,7 +46,7 @@ type site struct {
 // nothing of it outlives this process.
 func open(tb testing.TB) *site {
 	tb.Helper()
-	file := filepath.Join(folder(tb), "clusto.db")
+	file := filepath.Join(corpus.Folder(tb), "clusto.db")
 	s := &site{store: openStore(tb, file)}
 	h := httpd.New(httpd.Config{Store: s.store})
 	for line := range strings.Lines(begins) {
@@ -67,16 +67,6 @@ func openStore(tb testing.TB, file string) *store.Store {
 	}
 	tb.Cleanup(func() { _ = s.Close() })
 	return s
-}
-
-func folder(tb testing.TB) string {
-	tb.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "clusto-fuzz-")
-	if err != nil {
-		return tb.TempDir()
-	}
-	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
 }
 
 // keep copies the database, and makes ready to copy it back.
