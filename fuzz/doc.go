@@ -7,7 +7,7 @@
 // targets.tsv lists all targets; a test fails when one is missing.
 //
 //	go run ./fuzz/run                # each one for a moment, as .ci/run does
-//	go run ./fuzz/run --time 10m     # all of them in turn
+//	go run ./fuzz/run --time 10m     # all of them in turn, or with --jobs 2 two at a time
 //	go run ./fuzz/run --only dhcp4
 package fuzz
 

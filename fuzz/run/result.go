@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -16,35 +17,89 @@ import (
 // result is what became of one target.
 type result struct {
 	fuzz.Target
-	executions int
+	executions int // beyond what was there
 	fresh      int // inputs of new coverage
 	total      int // inputs in the cache and among the seeds
 	took       time.Duration
 	crash      string // "" for none
 }
 
-// one runs a target. A worker that hangs is ended a minute after its time. Inputs are
-// made smaller in ten tries at most: of a target with a database more take all its time.
+// patience is how long a target may take beside its time: to try what is there, and to
+// end.
+const patience = 2 * time.Minute
+
+// one runs a target, for d from the moment at which it begins with inputs of its own.
+// Inputs are made smaller in ten tries at most: of a target with a database more take
+// all its time.
 func one(ctx context.Context, dir, binary, cache string, t fuzz.Target, d time.Duration) result {
-	ctx, cancel := context.WithTimeout(ctx, d+time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, d+patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, "-test.run=^$", "-test.fuzz=^"+t.Name+"$", "-test.fuzztime="+d.String(),
+	cmd := exec.CommandContext(ctx, binary, "-test.run=^$", "-test.fuzz=^"+t.Name+"$",
 		"-test.fuzzminimizetime=10x", "-test.parallel=1", "-test.fuzzcachedir="+cache)
-	cmd.Dir = dir
+	cmd.Dir, cmd.WaitDelay = dir, patience
+	out := watched{begun: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = &out, &out
 	begun := time.Now()
-	out, err := cmd.CombinedOutput()
-	r := parse(string(out), err)
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		r.crash = "it hangs: no end a minute after its time"
+	err := cmd.Start()
+	if err == nil {
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			out.interrupt(ctx, cmd.Process, d)
+		}()
+		err = cmd.Wait()
+		cancelled := ctx.Err()
+		cancel()
+		<-over
+		if errors.Is(cancelled, context.DeadlineExceeded) {
+			err = errHangs
+		}
 	}
+	r := parse(out.text.String(), err)
 	r.Target, r.took = t, time.Since(begun)
 	return r
 }
 
+var errHangs = fmt.Errorf("it hangs: no end %v after its time", patience)
+
+// watched keeps what a target writes, and tells when it has tried what was there.
+type watched struct {
+	text  strings.Builder
+	begun chan struct{}
+	told  bool
+}
+
+// Write implements io.Writer.
+func (w *watched) Write(b []byte) (int, error) {
+	w.text.Write(b)
+	if !w.told && strings.Contains(w.text.String(), "now fuzzing with") {
+		w.told = true
+		close(w.begun)
+	}
+	return len(b), nil
+}
+
+// interrupt ends a target in its own way, as Ctrl-C does: a time that Go is given counts
+// from the start, and may be over before anything new was tried.
+func (w *watched) interrupt(ctx context.Context, p *os.Process, d time.Duration) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-w.begun:
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+		_ = p.Signal(os.Interrupt) // it may have ended by itself
+	}
+}
+
 var (
-	progressLine = regexp.MustCompile(`execs: (\d+) .*new interesting: (\d+) \(total: (\d+)\)`)
-	failingInput = regexp.MustCompile(`Failing input written to (\S+)`)
-	failingSeed  = regexp.MustCompile(`--- FAIL: Fuzz\w+/(\S+)`)
+	beginLine     = regexp.MustCompile(`(\d+)/\d+ completed, now fuzzing`)
+	progressLine  = regexp.MustCompile(`execs: (\d+) .*new interesting: (\d+) \(total: (\d+)\)`)
+	failingInput  = regexp.MustCompile(`Failing input written to (\S+)`)
+	failingSeed   = regexp.MustCompile(`--- FAIL: Fuzz\w+/(\S+)`)
+	nothingBeyond = "it tried nothing beyond what was there"
 )
 
 // parse reads the output of a test binary that fuzzed.
@@ -55,17 +110,24 @@ func parse(out string, err error) (r result) {
 		r.fresh, _ = strconv.Atoi(last[2])
 		r.total, _ = strconv.Atoi(last[3])
 	}
+	if begin := beginLine.FindStringSubmatch(out); begin != nil {
+		there, _ := strconv.Atoi(begin[1])
+		r.executions = max(0, r.executions-there)
+	} else {
+		r.executions = 0
+	}
 	written := failingInput.FindStringSubmatch(out)
 	seed := failingSeed.FindStringSubmatch(out)
 	switch {
+	case err == nil && r.executions == 0:
+		r.crash = nothingBeyond
 	case err == nil:
 	case written != nil:
 		r.crash = written[1]
 	case seed != nil:
 		r.crash = "seed " + seed[1]
-	case strings.Contains(out, "context deadline exceeded") && r.executions > 0:
-		// The time was over while an input was made smaller: no finding, and Go
-		// says so in no other way.
+	case errors.Is(err, errHangs):
+		r.crash = err.Error()
 	default:
 		lines := strings.Split(strings.TrimSpace(out), "\n")
 		r.crash = fmt.Sprintf("%v: %s", err, lines[len(lines)-1])
