@@ -19,6 +19,9 @@ func resolve(name string) (string, error) {
 	for range 40 {
 		dir, err := filepath.EvalSymlinks(filepath.Dir(name))
 		if err != nil {
+			if !errors.As(err, new(*fs.PathError)) { // some name nothing
+				err = &fs.PathError{Op: "find", Path: filepath.Dir(name), Err: err}
+			}
 			return "", err
 		}
 		name = filepath.Join(dir, filepath.Base(name))
@@ -30,7 +33,7 @@ func resolve(name string) (string, error) {
 			name = filepath.Join(dir, name)
 		}
 	}
-	return "", syscall.ELOOP
+	return "", &fs.PathError{Op: "find", Path: name, Err: syscall.ELOOP}
 }
 
 // setUp tells an error of the set-up from one of the machine, which passes: a
@@ -268,7 +271,7 @@ func (j *Journal) look(ctx context.Context) (err error) {
 		return none
 	}
 	if err := j.may(); err != nil {
-		return err
+		return j.notAllowed(err)
 	}
 	if !j.claimed() {
 		if f, err := j.examine(); err != nil {
@@ -299,19 +302,19 @@ func (j *Journal) toBeSaved() error {
 	return fmt.Errorf("%w %s: it is damaged; the daemon saves what can be saved when it starts", ErrConfig, j.cfg.File)
 }
 
-// may makes sure that this user may open the file: SQLite writes beside it, even
-// to look.
-func (j *Journal) may() error {
-	files := []string{j.file, filepath.Dir(j.file)}
-	for _, ext := range []string{"-wal", "-shm"} {
-		if _, err := os.Stat(j.file + ext); err == nil {
-			files = append(files, j.file+ext)
-		}
+// may makes sure that this user may open the file and those beside it that are
+// there, and make them: SQLite writes beside it, even to look. As root only a
+// read-only file system says no.
+func (j *Journal) may(beside ...string) error {
+	const readAndWrite, writeAndEnter = 4 | 2, 2 | 1
+	dir := filepath.Dir(j.file)
+	if err := syscall.Access(dir, writeAndEnter); err != nil {
+		return fmt.Errorf("%s: %w", dir, err)
 	}
-	for _, name := range files {
-		const readAndWrite = 4 | 2
-		if err := syscall.Access(name, readAndWrite); err != nil {
-			return j.notAllowed(fmt.Errorf("%s: %w", name, err))
+	for _, ext := range append(beside, "", "-wal", "-shm") {
+		name := j.file + ext
+		if err := syscall.Access(name, readAndWrite); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return nil

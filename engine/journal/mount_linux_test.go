@@ -18,12 +18,8 @@ const inMounts = "JOURNAL_MOUNTS"
 // name, each with a lock and a log of its own. A mount of its folder has the same
 // ones.
 func TestJournalMountedTwice(t *testing.T) {
-	if os.Getenv(inMounts) == "" {
-		withMounts(t)
+	if !withMounts(t) {
 		return
-	}
-	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
-		t.Fatal(err)
 	}
 	name := file(t)
 	other, empty, folder := filepath.Join(t.TempDir(), "again"), filepath.Join(t.TempDir(), "empty"), t.TempDir()
@@ -66,9 +62,16 @@ func bind(t *testing.T, from, to string) {
 	t.Cleanup(func() { _ = syscall.Unmount(to, syscall.MNT_DETACH) })
 }
 
-// withMounts runs the test in a mount namespace, and ends as it does there.
-func withMounts(t *testing.T) {
+// withMounts reports whether the test is in a mount namespace of its own. If not, it
+// runs the test in one, and ends as it does there.
+func withMounts(t *testing.T) bool {
 	t.Helper()
+	if os.Getenv(inMounts) != "" {
+		if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+			t.Fatal(err)
+		}
+		return true
+	}
 	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
 	cmd.Env = append(os.Environ(), inMounts+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
@@ -87,5 +90,27 @@ func withMounts(t *testing.T) {
 	}
 	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
 		t.Errorf("%v\n%s", err, out)
+	}
+	return false
+}
+
+// TestCheckOnReadOnlyDisk: it passed, for root too, and no event could be kept.
+func TestCheckOnReadOnlyDisk(t *testing.T) {
+	if !withMounts(t) {
+		return
+	}
+	from, readOnly := t.TempDir(), t.TempDir()
+	j := open(t, Config{File: filepath.Join(from, "there")})
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	bind(t, from, readOnly)
+	if err := syscall.Mount("", readOnly, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"there", "new"} {
+		checked(t, filepath.Join(from, name), "")
+		checked(t, filepath.Join(readOnly, name), readOnly+": read-only file system; become the daemon's user, or give a file in a folder that may be written")
+		refused(t, Config{File: filepath.Join(readOnly, name)}, "read-only file system") // so does the daemon
 	}
 }

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/clusto/clusto-engine/clusto/client"
 	"github.com/clusto/clusto-engine/clusto/rack"
+	"github.com/clusto/clusto-engine/engine/journal"
 )
 
 // What --check-config looks at: the files that settings name, as daemons do when
@@ -18,8 +20,8 @@ import (
 
 // CheckFiles looks at the journal and at rack layouts.
 func (s *Traps) CheckFiles() error {
-	if info, err := os.Stat(s.Journal); err == nil && !info.Mode().IsRegular() {
-		return bad("journal", "%s is no file; name a file in a folder of its own, which the daemon makes", s.Journal)
+	if err := s.checkJournal(); err != nil {
+		return err
 	}
 	if _, err := rack.Load(s.RackLayouts); err != nil {
 		remedy := ""
@@ -27,6 +29,31 @@ func (s *Traps) CheckFiles() error {
 			remedy = "; mend what is in the folder, or leave the setting out"
 		}
 		return bad("rack_layouts", "%s%s", strings.Join(strings.Fields(err.Error()), " "), remedy)
+	}
+	return nil
+}
+
+// defaultJournal is the default of journal.
+const defaultJournal = "/var/lib/clusto/clusto-snmptrapd.journal"
+
+// checkJournal makes sure that the daemon can open its journal, or make it; "" is
+// one for a while. Who checks may be another user than the daemon, for whom the
+// default's folder is. One that is damaged is no mistake, since the daemon starts:
+// standard error is told.
+func (s *Traps) checkJournal() error {
+	if s.Journal == "" {
+		return nil
+	}
+	if info, err := os.Stat(s.Journal); err == nil && !info.Mode().IsRegular() {
+		return bad("journal", "%s is no file; name a file in a folder of its own, which the daemon makes", s.Journal)
+	}
+	damaged, err := journal.Check(s.Journal)
+	switch {
+	case err != nil && s.Journal == defaultJournal && errors.Is(err, fs.ErrPermission):
+	case err != nil:
+		return bad("journal", "%v", err)
+	case damaged:
+		fmt.Fprintf(os.Stderr, "journal: %s is damaged; the daemon saves what can be saved when it starts\n", s.Journal)
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ const fullSNMP = `{
     "api_url": "https://10.0.0.1:9996",
     "api_token_file": "/etc/clusto/snmp.token",
     "api_ca_file": "/etc/clusto/cert.pem",
-    "journal": "/srv/events",
+    "journal": "/etc/clusto/events",
     "journal_size": 5000,
     "communities": ["site", "a,b"],
     "sources": ["10.42.0.0/24", "10.43.0.9"],
@@ -69,7 +69,7 @@ interfaces         ["eth9"]                    --interface
 api_url            "https://10.0.0.1:9996"     services.conf:5
 api_token_file     "/etc/clusto/snmp.token"    services.conf:6
 api_ca_file        "/etc/clusto/cert.pem"      services.conf:7
-journal            "/srv/events"               services.conf:8
+journal            "/etc/clusto/events"        services.conf:8
 journal_size       5000                        services.conf:9
 communities        ["site","a,b"]              services.conf:10
 sources            ["10.42.0.0/24","10.43.0.9"]  services.conf:11
@@ -102,12 +102,15 @@ func TestSNMPCheckConfigLooksAtFiles(t *testing.T) {
 	put(t, "broken/a.json", "{")
 	put(t, "token", "read a b")
 	for _, test := range []struct{ setting, want string }{
-		{`"rack_layouts": "gone"`, "rack_layouts: load rack layouts: open gone: no such file or directory; make the directory, or leave rack_layouts out"},
-		{`"rack_layouts": "broken"`, "rack_layouts: broken/a.json:1: not JSON: unexpected end of JSON input; mend what is in the folder"},
+		{`"journal": "events", "rack_layouts": "gone"`, "rack_layouts: load rack layouts: open gone: no such file or directory; make the directory, or leave rack_layouts out"},
+		{`"journal": "events", "rack_layouts": "broken"`, "rack_layouts: broken/a.json:1: not JSON: unexpected end of JSON input; mend what is in the folder"},
 		{`"journal": "broken"`, "journal: broken is no file; name a file"},
-		{`"api_token_file": "gone"`, "api_token_file: stat gone: no such file or directory; name a file with a token"},
-		{`"api_token_file": "token"`, "api_token_file: token:1: this is no token; "},
-		{`"api_ca_file": "token"`, "api_ca_file: read the certificates to trust: token has none in PEM"},
+		{`"journal": "gone/events"`, "journal: journal file: lstat gone: no such file or directory; give a file in a folder that exists"},
+		{`"journal": "token/a/events"`, "journal: journal file: find token/a: not a directory; give a file in a folder that exists"},
+		{`"journal": "token"`, "journal: journal file token: it is something else than a journal; give another name"},
+		{`"journal": "events", "api_token_file": "gone"`, "api_token_file: stat gone: no such file or directory; name a file with a token"},
+		{`"journal": "events", "api_token_file": "token"`, "api_token_file: token:1: this is no token; "},
+		{`"journal": "events", "api_ca_file": "token"`, "api_ca_file: read the certificates to trust: token has none in PEM"},
 	} {
 		var s SNMP
 		out, code, line := load(t, "snmp", &s, `{"snmp": {`+test.setting+`}}`, "--check-config", "-i", "eth0")
