@@ -60,9 +60,10 @@ func dissect(b []byte) (d dissected) {
 }
 
 // FuzzFrameAgainstGopacket: a frame reads as gopacket reads it, and what we
-// refuse has the fault that we name. On purpose we are stricter: checksums (RFC 1071), a
-// total length or UDP length of 0 or beyond the frame (RFC 791 section 3.1, RFC 768),
-// fragments, more than two tags; and laxer with IPv4 options, which are not looked at (RFC 791
+// refuse has the fault that we name. On purpose we are stricter: checksums (RFC 791 section 3.1,
+// RFC 768), a total length or UDP length of 0 or beyond the frame (RFC 791 section 3.1, RFC 768),
+// fragments, as a host need not put datagrams beyond 576 bytes together (RFC 791 section 3.2), and
+// more than two tags (IEEE 802.1ad); and laxer with IPv4 options, which are not looked at (RFC 791
 // section 3.1).
 func FuzzFrameAgainstGopacket(f *testing.F) {
 	corpus.Add(f, corpus.Frames(f))

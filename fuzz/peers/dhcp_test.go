@@ -39,7 +39,7 @@ func FuzzDHCPAgainstInsomniac(f *testing.F) {
 			ours[code] = append(ours[code], val...)
 		}
 		if it.Err() == nil && errors.Is(theirErr, io.ErrUnexpectedEOF) {
-			return // no End
+			theirs, theirErr = dhcpv4.FromBytes(append(bytes.Clone(msg), dhcp4.OptEnd)) // it is all that is missing
 		}
 		if (it.Err() == nil) != (theirErr == nil) {
 			t.Fatalf("%v, and the library says %v", it.Err(), theirErr)
