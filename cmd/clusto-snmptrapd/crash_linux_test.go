@@ -31,7 +31,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 func TestKilledOnPostgreSQL(t *testing.T) {
 	t.Parallel()
 	n := scaled(800) / macsOfServer * macsOfServer
-	newFleetOn(t, postgres(t), n).killed(n, 6)
+	newFleetOn(t, postgres(t), n, macsOfServer).killed(n, 6)
 }
 
 // killed has the switches send n informs while the daemon is killed so often.

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ type fleet struct {
 	rng      *rand.Rand
 	switches []*informer
 	macs     [][]clusto.MAC // by switch, in the order of its informs
+	each     int            // how many of them are on a port
 	others   int            // servers that are there besides, with a MAC each
 	states   map[string]int // informs, summed up over the kills
 	left     map[string]int // kills that left some
@@ -35,14 +37,14 @@ type fleet struct {
 // first of a port makes a server and the others are added to it.
 func newFleet(t *testing.T, n int) *fleet {
 	t.Helper()
-	return newFleetOn(t, t.TempDir()+"/clusto.db", n)
+	return newFleetOn(t, t.TempDir()+"/clusto.db", n, macsOfServer)
 }
 
-// newFleetOn is newFleet on a database of its own. One rack more than the fleet
-// needs is there.
-func newFleetOn(t *testing.T, dsn string, n int) *fleet {
+// newFleetOn is newFleet on a database of its own, with so many MACs on each
+// port. One rack more than the fleet needs is there.
+func newFleetOn(t *testing.T, dsn string, n, each int) *fleet {
 	t.Helper()
-	ports := n / macsOfServer
+	ports := n / each
 	racks := (ports + portsOfRack - 1) / portsOfRack
 	seed := uint64(time.Now().UnixNano())
 	if s := os.Getenv("CLUSTO_TEST_SEED"); s != "" {
@@ -51,19 +53,22 @@ func newFleetOn(t *testing.T, dsn string, n int) *fleet {
 		must(t, err)
 	}
 	t.Logf("CLUSTO_TEST_SEED=%d", seed)
-	c := &fleet{lab: newLabOn(t, newSite(t, dsn, racks+1)), rng: rand.New(rand.NewPCG(seed, 0)), states: map[string]int{}, left: map[string]int{}}
+	c := &fleet{
+		lab: newLabOn(t, newSite(t, dsn, racks+1)), rng: rand.New(rand.NewPCG(seed, 0)), each: each,
+		states: map[string]int{}, left: map[string]int{},
+	}
 	ack := make(chan struct{}, 1)
 	for rack := range racks {
 		var macs []clusto.MAC
 		for i := rack * portsOfRack; i < min(ports, (rack+1)*portsOfRack); i++ {
-			for k := range macsOfServer {
-				macs = append(macs, testMAC(i*macsOfServer+k))
+			for k := range each {
+				macs = append(macs, testMAC(i*each+k))
 			}
 		}
 		c.rng.Shuffle(len(macs), func(i, j int) { macs[i], macs[j] = macs[j], macs[i] })
 		var histories [][]byte
 		for _, m := range macs {
-			histories = append(histories, learnt(m, portOf(m)))
+			histories = append(histories, learnt(m, c.portOf(m)))
 		}
 		c.macs = append(c.macs, macs)
 		c.switches = append(c.switches, c.informer(rack, histories, ack))
@@ -72,9 +77,27 @@ func newFleetOn(t *testing.T, dsn string, n int) *fleet {
 }
 
 // portOf is the port of its rack that a MAC appears on.
-func portOf(m clusto.MAC) uint16 {
+func (c *fleet) portOf(m clusto.MAC) uint16 {
 	n := int(m[3])<<16 | int(m[4])<<8 | int(m[5])
-	return uint16(n/macsOfServer%portsOfRack + 1)
+	return uint16(n/c.each%portsOfRack + 1)
+}
+
+// repeat has each switch report each of its MACs so often in all, and so often
+// that it is gone, in any order.
+func (c *fleet) repeat(here, gone int) {
+	for i, s := range c.switches {
+		s.histories = nil
+		for _, m := range c.macs[i] {
+			for range here {
+				s.histories = append(s.histories, learnt(m, c.portOf(m)))
+			}
+			for range gone {
+				s.histories = append(s.histories, append(record(2, 42, m, c.portOf(m)), 0))
+			}
+		}
+		c.rng.Shuffle(len(s.histories), func(i, j int) { s.histories[i], s.histories[j] = s.histories[j], s.histories[i] })
+		s.acked = make([]atomic.Bool, len(s.histories))
+	}
 }
 
 // owners tells which servers have each MAC.
@@ -113,21 +136,21 @@ func (c *fleet) whole(n int) {
 		macs := slices.Clone(c.macs[i])
 		slices.SortFunc(macs, func(a, b clusto.MAC) int { return strings.Compare(a.String(), b.String()) })
 		for k, m := range macs {
-			name, _, _ := strings.Cut(connected(&sw, "nic-eth", int(portOf(m))), " ")
+			name, _, _ := strings.Cut(connected(&sw, "nic-eth", int(c.portOf(m))), " ")
 			if !slices.Equal(owners[m], []string{name}) {
-				c.Errorf("%v is on %v, and on port %d of %s is %q", m, owners[m], portOf(m), sw.Name, name)
+				c.Errorf("%v is on %v, and on port %d of %s is %q", m, owners[m], c.portOf(m), sw.Name, name)
 			}
-			if k%(10*macsOfServer) == 0 {
-				place := fmt.Sprintf("%s %d", sw.Name, portOf(m))
+			if k%(10*c.each) == 0 {
+				place := fmt.Sprintf("%s %d", sw.Name, c.portOf(m))
 				if racks[name] != "" {
 					c.Errorf("%s is on %s and on %s", name, racks[name], place)
 				}
 				racks[name] = place
-				c.placed(name, i, int(portOf(m)))
+				c.placed(name, i, int(c.portOf(m)))
 			}
 		}
 	}
-	c.eachOnce(n/macsOfServer + c.others)
+	c.eachOnce(n/c.each + c.others)
 }
 
 // send has the switches send their informs, as many of them as they may, until

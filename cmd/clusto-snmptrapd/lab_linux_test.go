@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,14 +52,12 @@ type lab struct {
 	metrics string // HOST:PORT
 	port    string // the daemon's interface
 	far     string // its other end
-	program string // clusto, once it is built
 }
 
 // newLab makes a site with so many racks, on SQLite, and plugs it in.
 func newLab(t testing.TB, racks int) *lab {
 	t.Helper()
-	file := t.TempDir() + "/clusto.db"
-	return newLabOn(t, newSite(t, file, racks))
+	return newLabOn(t, newSite(t, t.TempDir()+"/clusto.db", racks))
 }
 
 func newLabOn(t testing.TB, s *site) *lab {
@@ -141,6 +140,16 @@ func (l *lab) figures() map[string]uint64 {
 		out[name] = uint64(n)
 	}
 	return out
+}
+
+// sum adds up the metrics with the beginning of a name.
+func (l *lab) sum(prefix string) (n uint64) {
+	for name, v := range l.figures() {
+		if strings.HasPrefix(name, prefix) {
+			n += v
+		}
+	}
+	return n
 }
 
 func verdict(v engine.Verdict) string { return fmt.Sprintf("frames_total{verdict=%q}", v) }
