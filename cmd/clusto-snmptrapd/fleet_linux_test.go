@@ -37,7 +37,7 @@ type fleet struct {
 // first of a port makes a server and the others are added to it.
 func newFleet(t *testing.T, n int) *fleet {
 	t.Helper()
-	return newFleetOn(t, t.TempDir()+"/clusto.db", n, macsOfServer)
+	return newFleetOn(t, inMemory(t)+"/clusto.db", n, macsOfServer)
 }
 
 // newFleetOn is newFleet on a database of its own, with so many MACs on each

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ import (
 
 func TestMain(m *testing.M) {
 	labtest.Main(main)
+	debug.SetGCPercent(400) // the inventories here are many and small
 	netlab.Main(func() int {
 		labtest.Parallel(6)
 		pgtest.Main(m) // ends the program
@@ -57,7 +59,7 @@ type lab struct {
 // newLab makes a site with so many racks, on SQLite, and plugs it in.
 func newLab(t testing.TB, racks int) *lab {
 	t.Helper()
-	return newLabOn(t, newSite(t, t.TempDir()+"/clusto.db", racks))
+	return newLabOn(t, newSite(t, inMemory(t)+"/clusto.db", racks))
 }
 
 func newLabOn(t testing.TB, s *site) *lab {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"os"
 	"sync"
 	"testing"
 
@@ -40,6 +41,19 @@ func (s *site) rack(i int) string {
 		return s.named[i]
 	}
 	return rackName(i)
+}
+
+// inMemory is a folder that no disk has to be waited for, where there is one. It
+// is for an inventory that nobody kills; PostgreSQL's of tests waits for none
+// either.
+func inMemory(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "clusto")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
 }
 
 func newSite(t testing.TB, dsn string, racks int) *site {
