@@ -42,9 +42,10 @@ type portMACs struct {
 const uplinkFor = time.Hour
 
 const (
-	readAhead   = 2048
-	macsPerPort = 64 // more need not be told apart
-	backoffMost = 10 * time.Second
+	readAhead      = 2048
+	macsPerPort    = 64   // more need not be told apart
+	portsPerSwitch = 4096 // remembered; a sender can name any of 65,536
+	backoffMost    = 10 * time.Second
 	// stepwiseLonger is how many times longer a call may take that is dozens of
 	// them, in turn with those for other switches.
 	stepwiseLonger = 10
@@ -107,25 +108,47 @@ func (w *worker) fill(ctx context.Context) bool {
 	return len(w.queue) > 0
 }
 
-// note remembers which MACs a port showed, of an event that has ended.
-func (w *worker) note(ev *Event) {
-	p := w.ports[ev.Port]
-	if ev.Kind == Removed && p != nil {
+// note remembers which MACs a port showed, of an event that has ended. Of an
+// address that no switch has nothing is: anybody can send from any.
+func (w *worker) note(ev *Event, outcome Outcome) {
+	if p := w.ports[ev.Port]; ev.Kind == Removed && p != nil {
 		delete(p.seen, ev.MAC)
 	}
-	if ev.Kind != Learnt {
+	if ev.Kind != Learnt || outcome == UnknownSwitch {
 		return
 	}
-	if p == nil {
-		p = &portMACs{seen: map[clusto.MAC]time.Time{}}
-		w.ports[ev.Port] = p
-	}
-	if len(p.seen) >= macsPerPort {
+	p, most := w.port(ev), max(macsPerPort, w.d.cfg.MaxMACs+1)
+	if len(p.seen) >= most {
 		p.forget(ev.At, max(w.d.cfg.HoldDown, 0))
 	}
-	if _, ok := p.seen[ev.MAC]; ok || len(p.seen) < macsPerPort {
+	if _, ok := p.seen[ev.MAC]; ok || len(p.seen) < most {
 		p.seen[ev.MAC] = ev.At
 	}
+}
+
+// port gives what is remembered of an event's port, from now on if nothing was.
+// When there are too many, those go that show nothing now, and if that is less than
+// half of them, any.
+func (w *worker) port(ev *Event) *portMACs {
+	p := w.ports[ev.Port]
+	if p != nil {
+		return p
+	}
+	if len(w.ports) >= portsPerSwitch {
+		maps.DeleteFunc(w.ports, func(_ uint16, p *portMACs) bool {
+			p.forget(ev.At, max(w.d.cfg.HoldDown, 0))
+			return len(p.seen) == 0 && ev.At.Sub(p.uplink) >= uplinkFor
+		})
+		for port := range w.ports {
+			if len(w.ports) <= portsPerSwitch/2 {
+				break
+			}
+			delete(w.ports, port)
+		}
+	}
+	p = &portMACs{seen: map[clusto.MAC]time.Time{}}
+	w.ports[ev.Port] = p
+	return p
 }
 
 // forget drops what was shown longer than a hold-down before now; of an uplink,
@@ -159,14 +182,7 @@ func (w *worker) macsOn(ev Event) int {
 }
 
 // markUplink remembers that a port showed too many MACs when an event came.
-func (w *worker) markUplink(ev Event) {
-	p := w.ports[ev.Port]
-	if p == nil {
-		p = &portMACs{seen: map[clusto.MAC]time.Time{}}
-		w.ports[ev.Port] = p
-	}
-	p.uplink = ev.At
-}
+func (w *worker) markUplink(ev Event) { w.port(&ev).uplink = ev.At }
 
 // wait passes the time after something failed that had failed n times before:
 // longer each time, and not the same for all.
@@ -192,7 +208,7 @@ func (w *worker) end(ctx context.Context, ev Event, outcome Outcome, reason stri
 	d := w.d
 	d.outcomes[outcome].Add(1)
 	d.say(ev, outcome, reason)
-	w.note(&ev)
+	w.note(&ev, outcome)
 	w.failed, w.tries = 0, 0
 	w.after, w.queue = ev.Seq, w.queue[1:]
 	if !outcome.dead() {
