@@ -3,7 +3,6 @@ package store
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"slices"
 
 	"github.com/clusto/clusto-engine/clusto"
@@ -15,8 +14,8 @@ import (
 // containers come by entity_id, as they did from the original on SQLite. Like
 // the original it gives a container again that is reached at another distance,
 // but a cycle ends. All of it is one state of the database: what moves from one
-// container to another meanwhile is there once. It returns ErrNotFound if there
-// is no such entity.
+// container to another meanwhile is there once. It takes two statements, however
+// many containers there are. It returns ErrNotFound if there is no such entity.
 func (s *Store) Attrs(ctx context.Context, q clusto.AttrQuery) ([]clusto.Attr, error) {
 	tx, err := s.beginRead(ctx)
 	if err != nil {
@@ -27,38 +26,53 @@ func (s *Store) Attrs(ctx context.Context, q clusto.AttrQuery) ([]clusto.Attr, e
 	if err != nil {
 		return nil, err
 	}
-	w := &walk{s: s, tx: tx, q: q, seen: map[int64]*seen{}, out: []clusto.Attr{}}
-	level := []step{{id: id, path: e.Path()}}
+	all, err := s.above(ctx, tx, id, q)
+	if err != nil {
+		return nil, s.failed("ask", err)
+	}
+	all.at(id).path = e.Path()
+	out := []clusto.Attr{}
+	level := []step{{id: id}}
 	for distance := 0; len(level) > 0; distance++ {
 		if err := ctx.Err(); err != nil {
 			return nil, s.failed("ask", err)
 		}
-		if level, err = w.level(ctx, level, distance); err != nil {
-			return nil, s.failed("ask", err)
+		for _, at := range level {
+			out = all.at(at.id).appendAttrs(out, distance)
 		}
+		level = all.next(level)
 	}
-	return w.out, nil
+	return out, nil
 }
 
-// walk gathers the attributes of an entity and its containers. Each entity is
-// read once, however many ways lead to it.
-type walk struct {
-	s    *Store
-	tx   querier
-	q    clusto.AttrQuery
-	seen map[int64]*seen
-	out  []clusto.Attr
+// above has, by entity_id, an entity and all that contains it, however far up.
+type above map[int64]*held
+
+// held is what is known of one of them.
+type held struct {
+	path       string
+	attrs      []clusto.Attr
+	containers []int64
 }
 
-type seen struct {
-	attrs   []clusto.Attr
-	parents []step
+func (all above) at(id int64) *held {
+	if all[id] == nil {
+		all[id] = new(held)
+	}
+	return all[id]
+}
+
+func (h *held) appendAttrs(out []clusto.Attr, distance int) []clusto.Attr {
+	for _, a := range h.attrs {
+		a.Origin, a.Distance = h.path, distance
+		out = append(out, a)
+	}
+	return out
 }
 
 // step is an entity and the way that led to it.
 type step struct {
 	id   int64
-	path string
 	from *step
 }
 
@@ -71,28 +85,81 @@ func (st *step) passed(id int64) bool {
 	return false
 }
 
-// level adds the attributes of one level, and gives the level above it, by
-// entity_id: the order in which things were inserted is not the original's.
-func (w *walk) level(ctx context.Context, level []step, distance int) (next []step, err error) {
+// next gives the level above one, by entity_id: the order in which things were
+// inserted is not the original's. Each container is there once, by the first way
+// that leads to it, so that a lattice of pools has no more steps than pools.
+func (all above) next(level []step) (next []step) {
+	known := map[int64]bool{}
 	for i := range level {
 		at := &level[i]
-		here, err := w.read(ctx, at)
-		if err != nil {
-			return nil, err
-		}
-		for _, a := range here.attrs {
-			a.Distance = distance
-			w.out = append(w.out, a)
-		}
-		for _, p := range here.parents {
-			known := slices.ContainsFunc(next, func(s step) bool { return s.id == p.id })
-			if !known && !at.passed(p.id) {
-				next = append(next, step{p.id, p.path, at})
+		for _, id := range all.at(at.id).containers {
+			if !known[id] && !at.passed(id) {
+				known[id] = true
+				next = append(next, step{id, at})
 			}
 		}
 	}
 	slices.SortFunc(next, func(a, b step) int { return cmp.Compare(a.id, b.id) })
-	return next, nil
+	return next
+}
+
+// above reads attributes of an entity, and with Merge all that contains it, with
+// theirs.
+func (s *Store) above(ctx context.Context, tx querier, id int64, q clusto.AttrQuery) (above, error) {
+	text, args := s.dialect.visibleSQL(q.Merge), []any{id}
+	if q.Key != "" {
+		text, args = s.dialect.aboveSQL(q.Merge, ` AND a."key" = ?`), append(args, q.Key)
+	} else if q.Hidden {
+		text = s.dialect.aboveSQL(q.Merge, "")
+	}
+	var r row
+	var of clusto.Entity
+	all := above{}
+	err := each(ctx, tx, s.dialect.q(text), append(r.fields(), &of.Name, &of.Type), func() {
+		here := all.at(r.entity)
+		if r.id != 0 {
+			here.attrs = append(here.attrs, r.attrTo(of))
+			return
+		}
+		here.containers = append(here.containers, r.rel.Int64)
+		all.at(r.rel.Int64).path = of.Path()
+	}, args...)
+	return all, err
+}
+
+// aboveSQL finds the attributes, in the order in which they were written, of the
+// entity that it is given, with what they point to; with merge those of all that
+// contains it too, before them rows with id 0, which say of an entity what
+// contains it. Each of conds finds some of the attributes. UNION drops what is
+// found twice: a cycle of containers ends, and a lattice has no more rows than
+// pools, however many ways lead through it. What tells deleted attributes is
+// wrapped, lest PostgreSQL thinks that few are not, and takes the index that has
+// it, and with it all that a pool contains.
+func (d *dialect) aboveSQL(merge bool, conds ...string) string {
+	text := `WITH up(id) AS (SELECT CAST(? AS INTEGER))`
+	if merge {
+		containers := ` FROM up` + d.per("entity_attrs", "c", `c.relation_id = up.id AND c."key" = '_contains' AND c.deleted_at_version IS NULL`) +
+			d.per("entities", "e", `e.entity_id = c.entity_id AND e.deleted_at_version IS NULL`)
+		text = `WITH RECURSIVE up(id) AS (SELECT CAST(? AS INTEGER) UNION SELECT e.entity_id` + containers + `)
+			SELECT 0, up.id, '', NULL, NULL, 'relation', NULL, NULL, NULL, e.entity_id, e.name, e.type` + containers + ` UNION ALL`
+	}
+	const alive = ` AND CASE WHEN a.deleted_at_version IS NULL THEN 1 END = 1`
+	for i, cond := range conds {
+		if i > 0 {
+			text += ` UNION ALL`
+		}
+		text += ` SELECT ` + rowColumns + `, COALESCE(r.name, ''), COALESCE(r.type, '') FROM up` +
+			d.per("entity_attrs", "a", `a.entity_id = up.id`+alive+cond) +
+			d.maybe("entities", "r", `r.entity_id = a.relation_id`)
+	}
+	return text + ` ORDER BY 1`
+}
+
+// visibleSQL is aboveSQL of the attributes that are not hidden. What a pool
+// contains, which may be a hundred thousand, lies between and is not read.
+func (d *dialect) visibleSQL(merge bool) string {
+	const visible = ` AND substr(a."key", 1, 1) <> '_'`
+	return d.aboveSQL(merge, visible+` AND a."key" < '_contains'`, visible+` AND a."key" > '_contains'`)
 }
 
 // containersSQL finds what contains an entity, and under which number, in the
@@ -101,65 +168,4 @@ func (d *dialect) containersSQL() string {
 	return `SELECT e.entity_id, e.name, e.type, e.driver, a.number FROM entity_attrs a` +
 		d.per("entities", "e", `e.entity_id = a.entity_id AND e.deleted_at_version IS NULL`) + `
 		WHERE a.relation_id = ? AND a."key" = '_contains' AND a.deleted_at_version IS NULL ORDER BY a.attr_id`
-}
-
-// read gives an entity's attributes, and its containers if they are asked for.
-func (w *walk) read(ctx context.Context, at *step) (*seen, error) {
-	if here := w.seen[at.id]; here != nil {
-		return here, nil
-	}
-	here := new(seen)
-	var err error
-	if here.attrs, err = w.s.attrsOf(ctx, w.tx, at, w.q); err != nil {
-		return nil, err
-	}
-	w.seen[at.id] = here
-	if !w.q.Merge {
-		return here, nil
-	}
-	var id int64
-	var e clusto.Entity
-	var number sql.NullInt64
-	return here, each(ctx, w.tx, w.s.dialect.q(w.s.dialect.containersSQL()), []any{&id, &e.Name, &e.Type, &e.Driver, integer{&number}}, func() {
-		here.parents = append(here.parents, step{id: id, path: e.Path()})
-	}, at.id)
-}
-
-// ownAttrsSQL finds the attributes of an entity that meet a condition too, with
-// what they point to.
-func (d *dialect) ownAttrsSQL(cond string) string {
-	return d.ownRowsSQL(cond) + ` ORDER BY 1`
-}
-
-// visibleAttrsSQL finds those that are not hidden, given the entity twice. What a
-// pool contains, which may be a hundred thousand, lies between and is not read.
-func (d *dialect) visibleAttrsSQL() string {
-	const visible = ` AND substr(a."key", 1, 1) <> '_'`
-	return d.ownRowsSQL(visible+` AND a."key" < '_contains'`) + ` UNION ALL ` + d.ownRowsSQL(visible+` AND a."key" > '_contains'`) + ` ORDER BY 1`
-}
-
-func (d *dialect) ownRowsSQL(cond string) string {
-	return `SELECT ` + rowColumns + `, COALESCE(r.name, ''), COALESCE(r.type, '') FROM entity_attrs a` +
-		d.maybe("entities", "r", `r.entity_id = a.relation_id`) + `
-		WHERE a.entity_id = ? AND a.deleted_at_version IS NULL` + cond
-}
-
-// attrsOf reads one entity's own attributes.
-func (s *Store) attrsOf(ctx context.Context, q querier, at *step, want clusto.AttrQuery) ([]clusto.Attr, error) {
-	text, args := s.dialect.ownAttrsSQL(""), []any{at.id}
-	if want.Key != "" {
-		text, args = s.dialect.ownAttrsSQL(` AND a."key" = ?`), append(args, want.Key)
-	} else if !want.Hidden {
-		text, args = s.dialect.visibleAttrsSQL(), append(args, at.id)
-	}
-	var r row
-	var to clusto.Entity
-	var attrs []clusto.Attr
-	into := append(r.fields(), &to.Name, &to.Type)
-	err := each(ctx, q, s.dialect.q(text), into, func() {
-		a := r.attrTo(to)
-		a.Origin = at.path
-		attrs = append(attrs, a)
-	}, args...)
-	return attrs, err
 }

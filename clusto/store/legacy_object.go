@@ -31,11 +31,11 @@ func (s *Store) Object(ctx context.Context, name string) (clusto.Object, error) 
 
 func (s *Store) readObject(ctx context.Context, tx querier, id int64, e clusto.Entity) (clusto.Object, error) {
 	o := clusto.Object{Entity: e, Attrs: []clusto.Attr{}, Parents: []clusto.Entity{}}
-	attrs, err := s.attrsOf(ctx, tx, &step{id: id}, clusto.AttrQuery{Hidden: true})
+	all, err := s.above(ctx, tx, id, clusto.AttrQuery{Hidden: true})
 	if err != nil {
 		return o, err
 	}
-	o.Attrs = append(o.Attrs, attrs...)
+	o.Attrs = append(o.Attrs, all.at(id).attrs...)
 	var number sql.NullInt64
 	err = each(ctx, tx, s.dialect.q(s.dialect.containersSQL()), []any{&id, &e.Name, &e.Type, &e.Driver, integer{&number}}, func() {
 		if !slices.Contains(o.Parents, e) {

@@ -12,7 +12,7 @@ import (
 // those of its pool does not have all that the pool contains read and dropped.
 func TestVisibleAttrsPassOverMembers(t *testing.T) {
 	s := openTest(t, filepath.Join(t.TempDir(), "clusto.db"))
-	steps := strings.Join(plan(t, s, s.dialect.visibleAttrsSQL(), 2), "\n")
+	steps := strings.Join(plan(t, s, s.dialect.visibleSQL(true), 1), "\n")
 	for _, part := range []string{"(entity_id=? AND key<?)", "(entity_id=? AND key>?)"} {
 		if !strings.Contains(steps, "idx_attrs_entity_key "+part) {
 			t.Errorf("%s is not looked for:\n%s", part, steps)
