@@ -100,10 +100,12 @@ func bearer(h http.Header) (token string, ok bool) {
 }
 
 // fromBrowser reports whether a request has what a browser alone adds: Origin,
-// or Fetch Metadata.
+// Fetch Metadata, or the languages of its user. It adds the second only where it
+// takes the name for safe, as with TLS, and the first not to a page's reads of its
+// own site: those have the last, which no script can take away (Fetch Standard).
 func fromBrowser(h http.Header) bool {
 	for name := range h {
-		if name == "Origin" || strings.HasPrefix(name, "Sec-Fetch-") {
+		if name == "Origin" || name == "Accept-Language" || strings.HasPrefix(name, "Sec-Fetch-") {
 			return true
 		}
 	}

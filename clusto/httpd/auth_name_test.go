@@ -51,3 +51,40 @@ func TestNameOfAnotherSite(t *testing.T) {
 		}
 	}
 }
+
+// TestReadByANameOfAnotherSite: a page whose name was made to point to the server
+// reads as if from its own site. A browser sends neither Origin nor Fetch Metadata
+// with that over plain HTTP, and so the page was given the inventory. clusto's
+// clients, the original's and curl go on to use any name.
+func TestReadByANameOfAnotherSite(t *testing.T) {
+	base := serve(t, originalStore(t), httpd.Config{})
+	for _, path := range []string{"/server/s0001", "/v2/entities/s0001"} {
+		for _, tt := range []struct {
+			host, languages string
+			status          int
+		}{
+			{"evil.example:9996", "en-US,en;q=0.5", 403},
+			{"evil.example:9996", "", 403},
+			{"localhost:9996", "en-US,en;q=0.5", 200},
+			{"127.0.0.1:9996", "en-US,en;q=0.5", 200},
+			{"clusto-httpd.example.org", "none", 200},
+		} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Host = tt.host
+			if tt.languages != "none" {
+				req.Header.Set("Accept-Language", tt.languages)
+			}
+			resp, err := http.DefaultTransport.RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != tt.status {
+				t.Errorf("%s of %s, languages %q: %s, want %d", path, tt.host, tt.languages, resp.Status, tt.status)
+			}
+		}
+	}
+}
