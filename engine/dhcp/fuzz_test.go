@@ -118,6 +118,12 @@ func FuzzDecide(f *testing.F) {
 		f.Add(in.Bytes, plain, []byte{0, 0, 0}, true)
 		f.Add(in.Bytes, bytes.Repeat([]byte{byte(i), 2, 0, byte(i * 7), 9, 'a', '1'}, 60), []byte{byte(i), byte(i >> 1), 1, 2, 3}, i%2 == 0)
 	}
+	for n := range byte(120) { // replies of every length about the least that a client takes
+		names := []byte{byte(slices.Index(optionNames, "root_disk_path")), byte(slices.Index(optionNames, "domain"))}
+		host := append(slices.Clone(plain[:len(plain)-1]), 2, names[0], 0, 0, 0, 100)
+		host = append(append(host, bytes.Repeat([]byte{'r'}, 100)...), names[1], 0, 0, 0, 80+n)
+		f.Add(corpus.DHCP(f)[0].Bytes, append(host, bytes.Repeat([]byte{'d'}, 200)...), []byte{0, 0, 0}, true)
+	}
 	f.Fuzz(func(t *testing.T, msg, host, set []byte, fresh bool) {
 		if len(msg) > 1<<15 {
 			return
