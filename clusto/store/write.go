@@ -27,11 +27,12 @@ const (
 )
 
 // insertAttrs writes attributes in their order. PostgreSQL gets a statement that
-// is the same for any number of them.
+// is the same for any number of them. It takes the arrays apart row by row in the
+// list of columns; in FROM it would first write each of them down as a table.
 func (d *dialect) insertAttrs(live []*attr, version int64) (text string, args []any) {
 	if d.arrays {
-		return intoAttrs + `SELECT u.*, CAST(? AS INTEGER) FROM unnest(CAST(? AS INTEGER[]), CAST(? AS TEXT[]), CAST(? AS TEXT[]), CAST(? AS INTEGER[]),
-			CAST(? AS TEXT[]), CAST(? AS BIGINT[]), CAST(? AS TEXT[]), CAST(? AS TIMESTAMP[]), CAST(? AS INTEGER[])) u`, append([]any{version}, arrays(live)...)
+		return intoAttrs + `SELECT unnest(CAST(? AS INTEGER[])), unnest(CAST(? AS TEXT[])), unnest(CAST(? AS TEXT[])), unnest(CAST(? AS INTEGER[])), unnest(CAST(? AS TEXT[])),
+			unnest(CAST(? AS BIGINT[])), unnest(CAST(? AS TEXT[])), unnest(CAST(? AS TIMESTAMP[])), unnest(CAST(? AS INTEGER[])), CAST(? AS INTEGER)`, append(arrays(live), version)
 	}
 	args = make([]any, 0, attrColumns*len(live))
 	for _, a := range live {
@@ -140,11 +141,11 @@ func (d *dialect) insertEntities(all []clusto.Entity, version int64) (text strin
 			}
 			return out
 		}
-		return intoEntities + `SELECT u.*, CAST(? AS INTEGER) FROM unnest(CAST(? AS TEXT[]), CAST(? AS TEXT[]), CAST(? AS TEXT[])) u` + giving, []any{
-			version,
+		return intoEntities + `SELECT unnest(CAST(? AS TEXT[])), unnest(CAST(? AS TEXT[])), unnest(CAST(? AS TEXT[])), CAST(? AS INTEGER)` + giving, []any{
 			each(func(e *clusto.Entity) *string { return &e.Name }),
 			each(func(e *clusto.Entity) *string { return &e.Type }),
 			each(func(e *clusto.Entity) *string { return &e.Driver }),
+			version,
 		}
 	}
 	args = make([]any, 0, 4*len(all))

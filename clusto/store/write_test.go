@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/clusto/clusto-engine/clusto"
+	"github.com/clusto/clusto-engine/clusto/store/pgtest"
 )
 
 // TestRefusalWhileABatchIsWritten: the database may be busy with a batch of the
@@ -41,4 +42,20 @@ func TestIndexOnRelationsHasNothingElse(t *testing.T) {
 			t.Error(n, err)
 		}
 	})
+}
+
+// TestArraysAreNoTables: PostgreSQL wrote each array of parameters down as a table
+// before it read them side by side.
+func TestArraysAreNoTables(t *testing.T) {
+	s := openTest(t, pgtest.New(t))
+	attrs, attrArgs := s.dialect.insertAttrs([]*attr{{row: row{entity: 1, key: "k", datatype: clusto.String}}}, 1)
+	entities, entityArgs := s.dialect.insertEntities([]clusto.Entity{{Name: "a", Type: "pool", Driver: "pool"}}, 1)
+	for _, q := range []question{{"attributes", attrs, attrArgs}, {"entities", entities, entityArgs}} {
+		root := planOfPostgres(t, s.read, q)
+		steps := map[string]int{}
+		root.walk(func(n *planNode) { steps[n.Type]++ })
+		if steps["ProjectSet"] != 1 || steps["Function Scan"] != 0 {
+			t.Errorf("%s: %v", q.name, steps)
+		}
+	}
 }
