@@ -71,6 +71,9 @@ func oracle(t *testing.T, h *Header, payload []byte) []byte {
 		t.Fatal(err)
 	}
 	out := buf.Bytes()
+	if udp.Checksum == 0 { // laxer: it writes that there is none for a checksum that comes out as 0 (RFC 768)
+		putBE16(out[14+4*len(tags)+ipLen+6:], 0xffff)
+	}
 	return out[:len(out):len(out)]
 }
 
