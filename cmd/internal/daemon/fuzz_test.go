@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/clusto/clusto-engine/fuzz/corpus"
 )
 
 // FuzzServicesConf: whatever is in services.conf and clusto.conf, a program gets
@@ -22,7 +24,7 @@ func FuzzServicesConf(f *testing.F) {
 		}
 	}
 	f.Add("{}", "[DEFAULT]\ndsn: %(here)s\n[clusto]\ninclude = x\n  y\n", byte(2))
-	dir := f.TempDir()
+	dir := corpus.Folder(f)
 	f.Fuzz(func(t *testing.T, conf, ini string, section byte) {
 		if got, err := iniDSN("clusto.conf", ini); err == nil && got.value == "" || err != nil && !strings.HasPrefix(err.Error(), "clusto.conf") {
 			t.Errorf("%+v, %v", got, err)
