@@ -49,7 +49,7 @@ func readReply(t *testing.T, v engine.Verdict, out []byte, p *engine.Packet) {
 	if &out[0] != &out[:cap(out)][0] || len(out) > engine.FrameSize {
 		t.Fatalf("a frame of %d bytes outgrew its slot", len(out))
 	}
-	pkt := gopacket.NewPacket(out, layers.LayerTypeEthernet, gopacket.Default)
+	pkt := gopacket.NewPacket(standardTags(out), layers.LayerTypeEthernet, gopacket.Default)
 	if e := pkt.ErrorLayer(); e != nil {
 		t.Fatalf("gopacket: %v", e.Error())
 	}
@@ -86,6 +86,22 @@ func readReply(t *testing.T, v engine.Verdict, out []byte, p *engine.Packet) {
 	if int(ip.Length) > Link.MTU || ip.SrcIP.String() == "0.0.0.0" || udp.SrcPort != 67 || d.Xid != binary.BigEndian.Uint32(req.Payload[4:]) {
 		t.Errorf("%v", pkt)
 	}
+}
+
+// standardTags gives a frame with the tags of IEEE 802.1Q for those of 9100, from
+// before it, which gopacket does not know.
+func standardTags(b []byte) []byte {
+	b = bytes.Clone(b)
+	for at := 12; at+2 <= len(b); at += 4 {
+		switch binary.BigEndian.Uint16(b[at:]) {
+		case 0x9100:
+			binary.BigEndian.PutUint16(b[at:], 0x8100)
+		case 0x8100, 0x88a8:
+		default:
+			return b
+		}
+	}
+	return b
 }
 
 // memory is a journal in memory, and a sender.
