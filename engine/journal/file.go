@@ -259,7 +259,8 @@ func (j *Journal) shut() error {
 	return db.Close()
 }
 
-// look opens the file beside its daemon, or without one. It changes nothing.
+// look opens the file beside its daemon, or without one. It changes nothing, and
+// refuses a file that the daemon would mend.
 func (j *Journal) look(ctx context.Context) (err error) {
 	none := fmt.Errorf("%w %s: there is no journal", ErrConfig, j.cfg.File)
 	switch some, err := j.regular(); {
@@ -274,17 +275,44 @@ func (j *Journal) look(ctx context.Context) (err error) {
 		return j.notAllowed(err)
 	}
 	if !j.claimed() {
-		if f, err := j.examine(); err != nil {
+		if err := j.leave(ctx); err != nil {
 			return err
-		} else if f.damaged {
-			return j.toBeSaved()
 		}
 	}
 	if j.db, err = openFile(j.file); err != nil {
 		return err
 	}
+	return j.seen(ctx)
+}
+
+// leave makes sure that nobody has to mend the file before SQLite may write to it:
+// the last one to close it cuts off the log what SQLite does not take, and the
+// daemon would. To read only changes neither.
+func (j *Journal) leave(ctx context.Context) (err error) {
+	if f, err := j.examine(); err != nil {
+		return err
+	} else if f.damaged {
+		return j.toBeSaved()
+	}
+	if j.lock, err = os.Open(j.file + ".lock"); err == nil {
+		j.readMark()
+		_ = j.lock.Close() // it was read only
+	}
+	j.lock = nil
+	if j.db, err = openAs(j.file, "&mode=ro"); err != nil {
+		return err
+	}
+	if err = j.seen(ctx); err == nil && j.seq < j.mark.seq {
+		err = j.toBeSaved() // it ends before what was acknowledged
+	}
+	return errors.Join(err, j.shut())
+}
+
+// seen checks and counts what SQLite sees in the file.
+func (j *Journal) seen(ctx context.Context) error {
 	var id int64
-	if err = j.db.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&id); err == nil && id != applicationID {
+	err := j.db.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&id)
+	if err == nil && id != applicationID {
 		return j.foreign()
 	}
 	if err = blame(err); err == nil {
@@ -299,7 +327,7 @@ func (j *Journal) look(ctx context.Context) (err error) {
 }
 
 func (j *Journal) toBeSaved() error {
-	return fmt.Errorf("%w %s: it is damaged; the daemon saves what can be saved when it starts", ErrConfig, j.cfg.File)
+	return fmt.Errorf("%w %s: it is damaged, and left as it is; the daemon saves what can be saved when it starts", ErrConfig, j.cfg.File)
 }
 
 // may makes sure that this user may open the file and those beside it that are

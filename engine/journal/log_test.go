@@ -156,6 +156,46 @@ func TestSeenWhileDamaged(t *testing.T) {
 	reopened(t, name, 100*perInform, 100*perInform, true)
 }
 
+// TestLookCutTheLog: to look into a journal whose last events SQLite does not take,
+// without its daemon, cut them off, which the daemon takes in; or cut off what else
+// of the log the daemon would.
+func TestLookCutTheLog(t *testing.T) {
+	t.Parallel()
+	const n = 100 * perInform
+	whole := acknowledged(t)
+	for what, c := range map[string]struct {
+		hurt func(log []byte) []byte
+		left int // events at the least
+	}{
+		"a bit in the last frame's sum":  {func(log []byte) []byte { log[len(log)-pageSize-8] ^= 4; return log }, n},
+		"a bit in the last frame's page": {func(log []byte) []byte { log[len(log)-3896] ^= 4; return log }, n},
+		"a bit of the last frame":        {func(log []byte) []byte { log[len(log)-100] ^= 4; return log }, n - perInform},
+		"cut between two transactions":   {func(log []byte) []byte { return log[:cutAt(log)] }, n / 3},
+		"emptied":                        {func(log []byte) []byte { return log[:0] }, 0},
+	} {
+		t.Run(what, func(t *testing.T) {
+			name := killed(t, whole)
+			main, log := read(t, name), c.hurt(read(t, name+"-wal"))
+			replace(t, name+"-wal", log)
+			j, err := Open(ctx, Config{File: name, Look: true})
+			if err == nil {
+				_ = j.Close()
+			}
+			if !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), "left as it is; the daemon saves what can be saved") {
+				t.Errorf("%v", err)
+			}
+			if !bytes.Equal(read(t, name), main) || !bytes.Equal(read(t, name+"-wal"), log) {
+				t.Error("looking changed the file, or its log")
+			}
+			reopened(t, name, n, c.left, true)
+		})
+	}
+	name := killed(t, whole) // kill -9 is no damage
+	if j := open(t, Config{File: name, Look: true}); j.Stats().Waiting != n {
+		t.Errorf("%+v", j.Stats())
+	}
+}
+
 // TestSalvageIsCounted: what a damaged file lost was not in the metric.
 func TestSalvageIsCounted(t *testing.T) {
 	t.Parallel()
