@@ -85,11 +85,11 @@ func NewTrapServer(ctx context.Context, cfg *SNMP, log *slog.Logger) (s *TrapSer
 		Stepwise: func() bool { return s.client.Server() == client.Original },
 	})
 	s.traps = trap.NewServer(trap.Config{
-		Journal: waking{s.journal, s.finds.Wake}, Communities: cfg.Community, Sources: cfg.prefixes(),
+		Journal: s.keeping(ctx), Communities: cfg.Community, Sources: cfg.prefixes(),
 		Counter: s.stats.Counter(len(cfg.Interface)), Report: s.problem, Now: s.now,
 	})
 	if cfg.Replay == "" {
-		s.fed.Do(func() { close(s.find) })
+		s.look()
 	}
 	return s, s.open()
 }
@@ -139,21 +139,6 @@ func (s *TrapServer) open() error {
 	}
 	s.sink = sink
 	return nil
-}
-
-// waking tells discovery of what was kept.
-type waking struct {
-	*journal.Journal
-	wake func()
-}
-
-// Append implements trap.Journal.
-func (w waking) Append(events []trap.Event) (int, error) {
-	n, err := w.Journal.Append(events)
-	if n > 0 {
-		w.wake()
-	}
-	return n, err
 }
 
 // problem logs what was turned away.

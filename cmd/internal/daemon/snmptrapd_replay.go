@@ -49,30 +49,37 @@ func openReplay(name string, read ReadCapture) (*replay, error) {
 
 // replay takes the traps of a capture the way those of an interface go, waits
 // until something has become of all of them, and tells what. Those before a
-// place where the capture is damaged count.
+// place where the capture is damaged count. The error says what was not taken, or
+// is left.
 func (s *TrapServer) replay(ctx context.Context, r *replay) error {
-	ctx, stop := context.WithCancel(ctx)
+	running, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	err := s.feed(ctx, r)
+	go func() { ended <- s.Run(running) }()
+	taken, left, err := s.feed(ctx, r)
 	s.written(ctx)
-	s.fed.Do(func() { close(s.find) })
+	s.look()
 	s.workedOff(ctx)
 	stop()
-	return errors.Join(err, <-ended)
+	err = errors.Join(err, <-ended)
+	s.outcomes()
+	return errors.Join(err, s.unfinished(ctx, r, taken, left))
 }
 
-// feed hands the frames of a capture to the handler.
-func (s *TrapServer) feed(ctx context.Context, r *replay) error {
+// look has events looked at from now on.
+func (s *TrapServer) look() { s.fed.Do(func() { close(s.find) }) }
+
+// feed hands the frames of a capture to the handler, and tells how many, and how
+// many are left if ctx ends it.
+func (s *TrapServer) feed(ctx context.Context, r *replay) (taken, left int, err error) {
 	h, counter := s.traps.Handler(), s.stats.Counter(len(s.cfg.Interface)+1)
 	link := &engine.Link{Name: "replay", Up: true}
 	var dst []byte
 	for n := 1; ; n++ {
 		data, at, cut, err := r.next()
 		if errors.Is(err, io.EOF) {
-			return nil
+			return taken, left, nil
 		} else if err != nil {
-			return fmt.Errorf("replay %s: packet %d: %w; the packets before it count", r.file.Name(), n, err)
+			return taken, left, fmt.Errorf("replay %s: packet %d: %w; the packets before it count", r.file.Name(), n, err)
 		}
 		// Whoever a frame was for, it is taken as ours.
 		var u frame.UDP4
@@ -84,17 +91,51 @@ func (s *TrapServer) feed(ctx context.Context, r *replay) error {
 		v := engine.JournalFull
 		for v == engine.JournalFull && ctx.Err() == nil {
 			if dst, v = h.Handle(dst[:0], &p); v == engine.JournalFull {
-				if s.journal.Full() {
-					s.fed.Do(func() { close(s.find) }) // it makes room
-				}
-				sleepFor(ctx, 10*time.Millisecond) // a file waits where a switch does not
+				sleepFor(ctx, 10*time.Millisecond) // until a group is written
 			}
 		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("replay %s: ended by a signal at packet %d: take the capture once more", r.file.Name(), n)
+		if v == engine.JournalFull {
+			left++
+			continue
 		}
+		taken++
 		counter.Count(v)
 	}
+}
+
+// room waits until the journal has room: a file waits where a switch does not. It
+// reports false once ctx is over.
+func (s *TrapServer) room(ctx context.Context) bool {
+	s.look() // it makes room
+	if s.journal.Full() && s.warned.first("room", time.Now()) {
+		s.log.Warn("the journal is full: the replay waits until events in it are worked off", "journal", s.cfg.Journal)
+	}
+	for s.journal.Full() && ctx.Err() == nil {
+		sleepFor(ctx, 10*time.Millisecond)
+	}
+	return ctx.Err() == nil
+}
+
+// unfinished says what of a capture was not taken, and what is left in the journal.
+// Run has to have returned.
+func (s *TrapServer) unfinished(ctx context.Context, r *replay, taken, left int) error {
+	t := s.stats.Totals()
+	lost := int(t.Verdicts[engine.JournalFull] + t.Verdicts[engine.JournalFailed])
+	_, err := s.journal.Append(nil) // takes out what is done
+	waiting := s.journal.Stats().Waiting
+	why := "ended by a signal"
+	switch {
+	case ctx.Err() == nil && lost > 0:
+		why = "the journal could not be written"
+	case ctx.Err() == nil, lost+left+waiting == 0:
+		return err
+	}
+	was := fmt.Sprintf("all its %d packets were taken", taken)
+	if lost+left > 0 {
+		was = fmt.Sprintf("%d of its packets were taken, %d were not: take the capture once more", taken-lost, lost+left)
+	}
+	return fmt.Errorf("replay %s: %s: %s; %d events are left in the journal %s, which the daemon works off",
+		r.file.Name(), why, was, waiting, s.cfg.Journal)
 }
 
 func sleepFor(ctx context.Context, d time.Duration) {
@@ -127,16 +168,15 @@ func (s *TrapServer) written(ctx context.Context) {
 	}
 }
 
-// workedOff waits until no event waits any more, and tells what became of them.
+// workedOff waits until no event waits any more.
 func (s *TrapServer) workedOff(ctx context.Context) {
-	for {
-		if s.onDisk() && s.journal.Stats().Waiting == 0 {
-			break
-		}
-		if sleepFor(ctx, 20*time.Millisecond); ctx.Err() != nil {
-			return
-		}
+	for ctx.Err() == nil && (!s.onDisk() || s.journal.Stats().Waiting > 0) {
+		sleepFor(ctx, 20*time.Millisecond)
 	}
+}
+
+// outcomes prints what became of frames and events.
+func (s *TrapServer) outcomes() {
 	t := s.stats.Totals()
 	for v := engine.None + 1; v < engine.Verdicts; v++ {
 		if n := t.Verdicts[v]; n > 0 && v != engine.Queued {

@@ -1,0 +1,38 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+
+	"github.com/clusto/clusto-engine/engine/journal"
+	"github.com/clusto/clusto-engine/engine/trap"
+)
+
+// keeping is the journal as traps know it. It tells discovery of what was kept.
+type keeping struct {
+	*journal.Journal
+	wake func()
+	room func() bool // waits for room; false if there is to be none. nil: do not wait
+}
+
+// keeping makes it; in a replay it waits for room until ctx is over.
+func (s *TrapServer) keeping(ctx context.Context) *keeping {
+	k := &keeping{Journal: s.journal, wake: s.finds.Wake}
+	if s.cfg.Replay != "" {
+		k.room = func() bool { return s.room(ctx) }
+	}
+	return k
+}
+
+// Append implements trap.Journal.
+func (k *keeping) Append(events []trap.Event) (kept int, err error) {
+	for {
+		n, err := k.Journal.Append(events[kept:])
+		if kept += n; n > 0 {
+			k.wake()
+		}
+		if !errors.Is(err, trap.ErrFull) || k.room == nil || !k.room() {
+			return kept, err
+		}
+	}
+}
