@@ -4,6 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/clusto/clusto-engine/engine/trap"
@@ -78,7 +81,7 @@ func (j *Journal) Letters(ctx context.Context, limit int) (out []Dead, err error
 		if err := rows.Scan(&d.Seq, &body, &d.Outcome, &d.Reason, &died); err != nil {
 			return nil, j.failed("read", err)
 		}
-		e, ok := parseBody(d.Seq, body)
+		e, ok := j.letter(d.Seq, body)
 		if !ok {
 			continue
 		}
@@ -86,6 +89,78 @@ func (j *Journal) Letters(ctx context.Context, limit int) (out []Dead, err error
 		out = append(out, d)
 	}
 	return out, rows.Err()
+}
+
+// letter parses a dead letter's body. One whose sum is wrong is lost: that is told
+// and counted once, and it is counted as a dead letter no more. The daemon takes it
+// out; one that looks leaves it to the daemon.
+func (j *Journal) letter(seq int64, body []byte) (e trap.Event, ok bool) {
+	if e, ok = parseBody(seq, body); ok {
+		return e, true
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if slices.Contains(j.lostDead, seq) {
+		return e, false
+	}
+	j.lostDead = append(j.lostDead, seq)
+	j.damaged.Add(1)
+	j.cfg.Log.Error("a dead letter in the journal is damaged, and lost", "journal", j.cfg.File, "event", seq)
+	return e, false
+}
+
+// checkLetters looks for dead letters that are damaged.
+func (j *Journal) checkLetters(ctx context.Context) error {
+	rows, err := j.db.QueryContext(ctx, `SELECT seq, body FROM dead`)
+	if err != nil {
+		return j.failed("read", err)
+	}
+	defer rows.Close()
+	var seq int64
+	var body sql.RawBytes
+	for rows.Next() {
+		if err := rows.Scan(&seq, &body); err != nil {
+			return j.failed("read", err)
+		}
+		j.letter(seq, body)
+	}
+	return rows.Err()
+}
+
+// lostLetters lists the damaged dead letters that were met, in JSON.
+func (j *Journal) lostLetters() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return "[" + strings.Trim(strings.ReplaceAll(fmt.Sprint(j.lostDead), " ", ","), "[]") + "]"
+}
+
+// these names those that lostLetters lists.
+const these = `seq IN (SELECT value FROM json_each(?))`
+
+// dropLost takes out the damaged dead letters that were met.
+func (j *Journal) dropLost(ctx context.Context) error {
+	lost := j.lostLetters()
+	if lost == "[]" {
+		return nil
+	}
+	err := j.write(ctx, func(tx *sql.Tx) (int, error) {
+		_, err := tx.ExecContext(ctx, `DELETE FROM dead WHERE `+these, lost)
+		return 0, err
+	})
+	if err != nil {
+		return j.failed("write", err)
+	}
+	return nil
+}
+
+// letters counts dead letters that are whole, as far as is known.
+func (j *Journal) letters() (n int) {
+	_ = j.db.QueryRow(`SELECT count(*) FROM dead`).Scan(&n) // a metric: 0 if it cannot be had
+	if lost, gone := j.lostLetters(), 0; lost != "[]" {
+		_ = j.db.QueryRow(`SELECT count(*) FROM dead WHERE `+these, lost).Scan(&gone)
+		n -= gone
+	}
+	return max(0, n)
 }
 
 // Retry has dead letters tried again, all of them if none are named, and tells
@@ -100,9 +175,17 @@ func (j *Journal) Drop(ctx context.Context, seqs ...int64) (n int, err error) {
 	return j.change(ctx, `DELETE FROM dead WHERE outcome <> '' AND died <= ?`, seqs)
 }
 
+// change changes dead letters. Damaged ones are handed to the daemon.
 func (j *Journal) change(ctx context.Context, text string, seqs []int64) (n int, err error) {
+	if err := j.checkLetters(ctx); err != nil {
+		return 0, err
+	}
+	lost := j.lostLetters()
 	err = j.write(ctx, func(tx *sql.Tx) (int, error) {
 		t := now()
+		if _, err := tx.ExecContext(ctx, `UPDATE dead SET outcome = '', died = ? WHERE outcome <> '' AND `+these, t, lost); err != nil {
+			return 0, err
+		}
 		if len(seqs) == 0 {
 			return 0, count(&n)(tx.ExecContext(ctx, text, t))
 		}
@@ -133,7 +216,7 @@ func count(n *int) func(sql.Result, error) error {
 // revive makes events again of the dead letters that are to be tried again.
 func (j *Journal) revive(ctx context.Context) error {
 	err := j.write(ctx, func(tx *sql.Tx) (int, error) {
-		events, err := toRetry(ctx, tx)
+		events, err := j.toRetry(ctx, tx)
 		if err != nil {
 			return 0, err
 		}
@@ -154,7 +237,7 @@ func (j *Journal) revive(ctx context.Context) error {
 }
 
 // toRetry reads the dead letters that are to be tried again.
-func toRetry(ctx context.Context, tx *sql.Tx) (events []trap.Event, err error) {
+func (j *Journal) toRetry(ctx context.Context, tx *sql.Tx) (events []trap.Event, err error) {
 	rows, err := tx.QueryContext(ctx, `SELECT seq, body FROM dead WHERE outcome = '' ORDER BY seq`)
 	if err != nil {
 		return nil, err
@@ -166,7 +249,7 @@ func toRetry(ctx context.Context, tx *sql.Tx) (events []trap.Event, err error) {
 		if err := rows.Scan(&seq, &body); err != nil {
 			return nil, err
 		}
-		if e, ok := parseBody(seq, body); ok {
+		if e, ok := j.letter(seq, body); ok {
 			events = append(events, e)
 		}
 	}

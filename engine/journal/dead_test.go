@@ -1,9 +1,12 @@
 package journal
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -107,5 +110,60 @@ func TestDeadLettersInGroups(t *testing.T) {
 	}
 	if got, err := j.Append(events(swA, n, n+5)); got != 5 || err != nil {
 		t.Errorf("%d, %v", got, err)
+	}
+}
+
+// TestDamagedLetterVanished: a dead letter whose sum is wrong was neither listed nor
+// tried again, but was among those that there are and that are tried; nothing was said.
+func TestDamagedLetterVanished(t *testing.T) {
+	t.Parallel()
+	for _, while := range []string{"runs", "starts", "is retried"} {
+		t.Run("while the daemon "+while, func(t *testing.T) {
+			name := file(t)
+			var log bytes.Buffer
+			cfg := Config{File: name, Log: slog.New(slog.NewTextHandler(&log, nil))}
+			j := open(t, cfg)
+			add(t, j, events(swA, 0, 2))
+			got, _ := j.Next(ctx, swA, 0, 2)
+			for i := range got {
+				if err := j.Bury(ctx, &got[i], "refused", "no"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			flush(t, j)
+			if _, err := j.db.Exec(`UPDATE dead SET body = zeroblob(length(body)) WHERE seq = ?`, got[0].Seq); err != nil {
+				t.Fatal(err)
+			}
+			if while == "starts" {
+				_ = j.Close()
+				j = open(t, cfg)
+			}
+			look := open(t, Config{File: name, Look: true})
+			for who, j := range map[string]*Journal{"daemon": j, "look": look} {
+				if who == "daemon" && while == "is retried" {
+					continue // it meets it later
+				}
+				letters, err := j.Letters(ctx, 10)
+				if err != nil || len(letters) != 1 || letters[0].Seq != got[1].Seq || j.Stats().Dead != 1 {
+					t.Errorf("%s: %+v, %+v, %v", who, letters, j.Stats(), err)
+				}
+			}
+			if n, err := look.Retry(ctx); n != 1 || err != nil {
+				t.Errorf("%d are tried again, %v", n, err)
+			}
+			<-j.Revived()
+			if _, err := j.Letters(ctx, 10); err != nil {
+				t.Error(err)
+			}
+			again := all(t, j)[swA]
+			if st := j.Stats(); st.Damaged != 1 || st.Dead != 0 || st.Waiting != 1 || !slices.Equal(again, events(swA, 1, 2)) {
+				t.Errorf("%+v, %v", st, again)
+			}
+			_ = j.Close()
+			_ = open(t, cfg).Close()
+			if said := log.String(); strings.Count(said, "a dead letter in the journal is damaged, and lost") != 1 {
+				t.Errorf("the log: %s", said)
+			}
+		})
 	}
 }

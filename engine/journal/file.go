@@ -202,6 +202,9 @@ func (j *Journal) take(ctx context.Context) error {
 	if err := j.recount(ctx); err != nil {
 		return err
 	}
+	if err := j.dropLost(ctx); err != nil {
+		return err
+	}
 	return j.account(ctx, f)
 }
 

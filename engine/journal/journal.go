@@ -72,9 +72,10 @@ type Journal struct {
 	bodies  []byte     // the records of one INSERT
 	args    []any      // its arguments
 
-	mu    sync.Mutex
-	ended ended          // leaves the file with the next group
-	lost  map[int64]bool // damaged events that were met; a number is not given twice
+	mu       sync.Mutex
+	ended    ended          // leaves the file with the next group
+	lost     map[int64]bool // damaged events that were met; a number is not given twice
+	lostDead []int64        // damaged dead letters that were met
 
 	stop func()
 	over sync.WaitGroup
@@ -85,7 +86,7 @@ type Journal struct {
 type Stats struct {
 	Waiting int // events that nothing has become of
 	Dead    int // dead letters
-	Damaged int // events lost to a damaged file since it was opened
+	Damaged int // events and dead letters lost to a damaged file since it was opened
 }
 
 // Entry is an event in the journal.
@@ -164,7 +165,7 @@ func (j *Journal) recount(ctx context.Context) error {
 	if err != nil {
 		return j.failed("read", err)
 	}
-	return nil
+	return j.checkLetters(ctx)
 }
 
 func (j *Journal) failed(verb string, err error) error {
@@ -196,8 +197,7 @@ func (j *Journal) Stats() (st Stats) {
 	j.mu.Lock()
 	buried := len(j.ended.dead)
 	j.mu.Unlock()
-	_ = j.db.QueryRow(`SELECT count(*) FROM dead`).Scan(&st.Dead) // a metric: 0 if it cannot be had
-	st.Dead = min(st.Dead+buried, j.cfg.Dead)
+	st.Dead = min(j.letters()+buried, j.cfg.Dead)
 	st.Waiting = max(0, st.Waiting-buried) // they were read one after the other
 	return st
 }
