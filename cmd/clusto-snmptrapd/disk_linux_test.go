@@ -2,12 +2,16 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/clusto/clusto-engine/engine"
 	"github.com/clusto/clusto-engine/engine/journal"
 	"github.com/clusto/clusto-engine/engine/labtest"
 	"github.com/clusto/clusto-engine/engine/trap"
@@ -49,4 +53,40 @@ func TestDiskFullAtStart(t *testing.T) {
 			t.Errorf("%s: code %d, %s", what, cmd.ProcessState.ExitCode(), said)
 		}
 	}
+}
+
+// TestReadyWhileNothingIsKept: while the disk was full under the daemon it was ready,
+// though no trap came to it.
+func TestReadyWhileNothingIsKept(t *testing.T) {
+	l := newLab(t, 1)
+	self, err := os.Executable()
+	must(t, err)
+	cmd := exec.Command("sh", "-c", `mount -t tmpfs -o size=2m full "$1" && shift && exec "$@"`, "sh", l.dir,
+		self, "--interface", l.port, "--api-url", "http://"+apiAddr, "--metrics", l.metrics, "--journal", l.journalFile(), "--hold-down", "0s")
+	cmd.Env, cmd.Stderr = labtest.Program().Env, l.log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	must(t, l.net.Start(cmd))
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("after SIGTERM: %v", err)
+		}
+	})
+	l.until("ready", func() bool { return l.get("/readyz") == "ready\n" })
+	rest := filepath.Join(fmt.Sprintf("/proc/%d/root", cmd.Process.Pid), l.dir, "rest")
+	if err := os.WriteFile(rest, make([]byte, 4<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("the disk is not full: %v", err)
+	}
+	sent := 0
+	l.until("not ready", func() bool {
+		l.burst(0, "public", 1, sent, 200)
+		sent += 200
+		return strings.Contains(l.get("/readyz"), "the journal could not be written when a trap came last: traps are lost until it can: write journal ")
+	})
+	if l.figures()[verdict(engine.JournalFailed)] == 0 {
+		t.Error("nothing failed")
+	}
+	must(t, os.Remove(rest))
+	l.burst(0, "public", 1, sent, 1)
+	l.until("ready again", func() bool { return l.get("/readyz") == "ready\n" })
 }

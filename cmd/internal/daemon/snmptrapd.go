@@ -38,6 +38,7 @@ type TrapServer struct {
 	log     *slog.Logger
 	client  *client.Auto
 	journal *journal.Journal
+	kept    *keeping
 	traps   *trap.Server
 	finds   *discovery.Discovery
 	stats   *engine.Stats
@@ -84,8 +85,9 @@ func NewTrapServer(ctx context.Context, cfg *SNMP, log *slog.Logger) (s *TrapSer
 		SetMAC: cfg.DiscoverMAC, IPManagers: cfg.managers(), SetIP: len(cfg.DiscoverIP) > 0, Timeout: cfg.DiscoverTimeout,
 		Stepwise: func() bool { return s.client.Server() == client.Original },
 	})
+	s.kept = s.keeping(ctx)
 	s.traps = trap.NewServer(trap.Config{
-		Journal: s.keeping(ctx), Communities: cfg.Community, Sources: cfg.prefixes(),
+		Journal: s.kept, Communities: cfg.Community, Sources: cfg.prefixes(),
 		Counter: s.stats.Counter(len(cfg.Interface)), Report: s.problem, Now: s.now,
 	})
 	if cfg.Replay == "" {

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 
 	"github.com/clusto/clusto-engine/engine/journal"
 	"github.com/clusto/clusto-engine/engine/trap"
@@ -13,6 +14,8 @@ type keeping struct {
 	*journal.Journal
 	wake func()
 	room func() bool // waits for room; false if there is to be none. nil: do not wait
+
+	failed atomic.Pointer[error] // of the last group, if it is not on disk
 }
 
 // keeping makes it; in a replay it waits for room until ctx is over.
@@ -30,6 +33,11 @@ func (k *keeping) Append(events []trap.Event) (kept int, err error) {
 		n, err := k.Journal.Append(events[kept:])
 		if kept += n; n > 0 {
 			k.wake()
+		}
+		k.failed.Store(nil)
+		if err != nil && !errors.Is(err, trap.ErrFull) {
+			failure := err // err itself stays off the heap
+			k.failed.Store(&failure)
 		}
 		if !errors.Is(err, trap.ErrFull) || k.room == nil || !k.room() {
 			return kept, err

@@ -11,12 +11,16 @@ import (
 	"github.com/clusto/clusto-engine/engine/trap"
 )
 
-// notReady is empty while every interface is up and the journal has room. Whether
+// notReady is empty while every interface is up, and the journal has room and could
+// be written when a trap came last. Whether
 // the inventory is up does not count: events are kept.
 func (s *TrapServer) notReady() []string {
 	why := s.links.down()
 	if s.journal.Full() {
 		why = append(why, "the journal is full: traps are lost until events in it are worked off")
+	}
+	if err := s.kept.failed.Load(); err != nil {
+		why = append(why, fmt.Sprintf("the journal could not be written when a trap came last: traps are lost until it can: %v", *err))
 	}
 	return why
 }
