@@ -49,7 +49,13 @@ func openCapture(in *bufio.Reader) (c capture, err error) {
 	if binary.BigEndian.Uint32(magic) == sectionHeader {
 		c, err = pcapgo.NewNgReader(&blocks{in: in}, pcapgo.NgReaderOptions{ErrorOnMismatchingLinkType: true})
 	} else {
-		c, err = pcapgo.NewReader(in)
+		var r *pcapgo.Reader
+		if r, err = pcapgo.NewReader(in); err == nil {
+			if r.Snaplen() == 0 { // no limit, to libpcap: its own is 256 KB
+				r.SetSnaplen(256 << 10)
+			}
+			c = r
+		}
 	}
 	return c, cutOff(err)
 }

@@ -189,6 +189,14 @@ func TestReplayOfACutCapture(t *testing.T) {
 	l.eachOnce(1)
 }
 
+// TestReplayWithoutSnapLength: a capture whose header names no limit of a packet's
+// length was refused at its first packet; libpcap takes 0 so.
+func TestReplayWithoutSnapLength(t *testing.T) {
+	pcap := contents(t, recording)
+	binary.LittleEndian.PutUint32(pcap[16:], 0)
+	newReplayLab(t).replayed(write(t, pcap), "events created 9\nevents attached 5\nevents known 19\n")
+}
+
 // pcapng is the recording as Wireshark would have written it.
 func pcapng(t testing.TB) []byte {
 	t.Helper()

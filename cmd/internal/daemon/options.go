@@ -150,12 +150,20 @@ func checkURL(text string) error {
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
 		return bad("api_url", "%q is no URL of a server; write http://HOST:PORT", text)
+	case !isPort(u.Port()):
+		return bad("api_url", "%q has a port that is none; write one from 1 to 65535", text)
 	case strings.HasSuffix(text, "/"):
 		return bad("api_url", "%q ends in a slash; write %q", text, strings.TrimRight(text, "/"))
 	case u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
 		return bad("api_url", "%q has more than a server and a path; write http://HOST:PORT", text)
 	}
 	return nil
+}
+
+// isPort reports whether text is a port, or none is named.
+func isPort(text string) bool {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return text == "" || err == nil && n > 0
 }
 
 func (d *DHCP) checkServerID() error {

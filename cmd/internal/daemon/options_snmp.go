@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -38,6 +39,9 @@ type Traps struct {
 	DiscoverIP      []string      `name:"discover-ip" sep:"none" placeholder:"MANAGER" help:"Bind an address of this IP manager to a new server's eth0. May be given several times: the first that has one. The word rack means the manager that dhcp/ipmanager of its rack names."`
 	DiscoverTimeout time.Duration `default:"10s" placeholder:"TIME" help:"How long one call of clusto-httpd may take (${default})."`
 }
+
+// longestHoldDown bounds hold_down.
+const longestHoldDown = 24 * time.Hour
 
 // macPrefix is how a MAC may begin.
 var macPrefix = regexp.MustCompile(`^(?i)[0-9a-f]{2}(:[0-9a-f]{2}){0,5}:?$`)
@@ -107,6 +111,8 @@ func (s *Traps) checkDiscovery() error {
 		return bad("name_manager", "it is empty; write the name of a simpleentitynamemanager")
 	case s.HoldDown < 0:
 		return bad("hold_down", "want 0s or more, got %v", s.HoldDown)
+	case s.HoldDown > longestHoldDown:
+		return bad("hold_down", "want 24h at the most, got %v; a MAC alone on its port waits that long for its server", s.HoldDown)
 	case s.MaxMACsPerPort < 1:
 		return bad("max_macs_per_port", "want 1 or more, got %d", s.MaxMACsPerPort)
 	case s.DiscoverTimeout < 100*time.Millisecond:
@@ -119,6 +125,9 @@ func (s *Traps) checkDiscovery() error {
 	for _, p := range s.MACPrefixes {
 		if !macPrefix.MatchString(p) {
 			return bad("mac_prefixes", "%q is not how a MAC begins; write it as in 00:1e:c9", p)
+		}
+		if strings.ContainsRune("13579bdfBDF", rune(p[1])) {
+			return bad("mac_prefixes", "%q is how group addresses begin (multicast), which no server has; write it as in 00:1e:c9", p)
 		}
 	}
 	return nil
