@@ -85,11 +85,9 @@ func (s *Store) migrate(ctx context.Context) error {
 		return s.failed("open", err)
 	}
 	if !slices.Contains(have, "entities") {
-		if err := s.createSchema(ctx, have); err != nil {
+		if have, err = s.createSchema(ctx, have); err != nil {
 			return err
 		}
-		s.openFeed(ctx)
-		return nil
 	}
 	if err := s.checkSchema(ctx, have); err != nil {
 		return err
@@ -104,37 +102,71 @@ func (s *Store) migrate(ctx context.Context) error {
 	return nil
 }
 
-func (s *Store) createSchema(ctx context.Context, have []string) error {
-	have = slices.DeleteFunc(have, func(table string) bool { return table == "clusto_changes" })
-	if len(have) > 0 {
+// createSchema makes the schema in a database that has the tables given, and
+// says which it has then. Of several that open an empty database at once, one
+// makes the schema; the others wait for it and find it made.
+func (s *Store) createSchema(ctx context.Context, have []string) ([]string, error) {
+	if err := s.takesSchema(have); err != nil {
+		return nil, err
+	}
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, s.failed("create", err)
+	}
+	defer tx.Rollback()                          //nolint:errcheck // it fails after Commit, as it should
+	if lock := s.dialect.feed.lock; lock != "" { // there are no tables yet that could be locked
+		if _, err := tx.ExecContext(ctx, lock); err != nil {
+			return nil, s.failed("create", err)
+		}
+	}
+	if have, err = s.listOn(ctx, tx, s.dialect.tables); err != nil {
+		return nil, s.failed("create", err)
+	}
+	if slices.Contains(have, "entities") {
+		return have, nil // another one was faster
+	}
+	if err := s.takesSchema(have); err != nil {
+		return nil, err
+	}
+	if err := s.makeTables(ctx, tx); err != nil {
+		return nil, s.failed("create", err)
+	}
+	if have, err = s.listOn(ctx, tx, s.dialect.tables); err != nil {
+		return nil, s.failed("create", err)
+	}
+	if err := tx.Commit(); err != nil {
+		return nil, s.failed("create", err)
+	}
+	s.log.Info("created a new clusto database", "database", s.name)
+	return have, nil
+}
+
+// takesSchema refuses to make clusto's tables among others, or where nothing
+// may be written.
+func (s *Store) takesSchema(have []string) error {
+	others := slices.DeleteFunc(slices.Clone(have), func(table string) bool { return table == "clusto_changes" })
+	if len(others) > 0 {
 		return fmt.Errorf("open database %q: it has tables (%s) but none of clusto's; give clusto's own database, or a new one: %w",
-			s.name, strings.Join(have, ", "), clusto.ErrInvalid)
+			s.name, strings.Join(others, ", "), clusto.ErrInvalid)
 	}
 	if s.readOnly {
 		return fmt.Errorf("open database %q: it is empty and read-only: %w", s.name, clusto.ErrInvalid)
 	}
+	return nil
+}
+
+// makeTables makes clusto's tables, all indexes, and clustometa.
+func (s *Store) makeTables(ctx context.Context, tx *sql.Tx) error {
 	stmts := s.dialect.create()
 	for _, ix := range indexes {
 		stmts = append(stmts, ix.create())
 	}
-	tx, err := s.write.BeginTx(ctx, nil)
-	if err != nil {
-		return s.failed("create", err)
-	}
-	defer tx.Rollback() //nolint:errcheck // it fails after Commit, as it should
 	for _, stmt := range stmts {
 		if _, err := tx.ExecContext(ctx, stmt); err != nil {
-			return s.failed("create", err)
+			return err
 		}
 	}
-	if err := s.createMeta(ctx, tx); err != nil {
-		return s.failed("create", err)
-	}
-	if err := tx.Commit(); err != nil {
-		return s.failed("create", err)
-	}
-	s.log.Info("created a new clusto database", "database", s.name)
-	return nil
+	return s.createMeta(ctx, tx)
 }
 
 // createMeta writes the entity that says which schema this is.
@@ -214,20 +246,15 @@ var errReadOnly = errors.New("the database is read-only")
 
 // list runs a query of one text column.
 func (s *Store) list(ctx context.Context, query string, args ...any) ([]string, error) {
-	rows, err := s.read.QueryContext(ctx, s.dialect.q(query), args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var out []string
-	for rows.Next() {
-		var v string
-		if err := rows.Scan(&v); err != nil {
-			return nil, err
-		}
+	return s.listOn(ctx, s.read, query, args...)
+}
+
+func (s *Store) listOn(ctx context.Context, q querier, query string, args ...any) (out []string, err error) {
+	var v string
+	err = each(ctx, q, s.dialect.q(query), []any{&v}, func() {
 		if !strings.HasPrefix(v, "sqlite_") {
 			out = append(out, v)
 		}
-	}
-	return out, rows.Err()
+	}, args...)
+	return out, err
 }
