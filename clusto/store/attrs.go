@@ -35,6 +35,9 @@ func (c *change) attrsOf(ctx context.Context, e *entity, key string) ([]*attr, e
 
 // add writes a new attribute.
 func (c *change) add(ctx context.Context, e *entity, r row) error {
+	if err := e.mayChange(r.key); err != nil {
+		return err
+	}
 	r.id, r.entity = 0, e.id
 	c.touched(e, r.key)
 	a := &attr{row: r, of: e}
@@ -57,6 +60,9 @@ func (c *change) add(ctx context.Context, e *entity, r row) error {
 
 // drop deletes an attribute, which attrsOf gave.
 func (c *change) drop(ctx context.Context, a *attr) error {
+	if err := a.of.mayChange(a.key); err != nil {
+		return err
+	}
 	if a.written {
 		fresh, err := c.reread(ctx, a)
 		if err != nil || fresh == nil {

@@ -11,6 +11,18 @@ import (
 // belong to no other.
 const metaName = "clustometa"
 
+// keySchemaVersion is the attribute of clustometa that says which schema the
+// database has. Open refuses a database by it.
+const keySchemaVersion = "schemaversion"
+
+// mayChange refuses to write or delete the schema's version.
+func (e *entity) mayChange(key string) error {
+	if e.Name == metaName && key == keySchemaVersion {
+		return fmt.Errorf("attribute %s of %s: it says which schema the database has, and is changed by an upgrade alone: %w", key, pathOf(e), clusto.ErrConflict)
+	}
+	return nil
+}
+
 // deleteOp deletes an entity with all that speaks of it. A database with
 // versions keeps the rows and notes when they ended; counters have no versions.
 func (c *change) deleteOp(ctx context.Context, op *clusto.Op) error {

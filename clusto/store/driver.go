@@ -15,6 +15,8 @@ import (
 func driverOf(op *clusto.Op) (clusto.Driver, error) {
 	d, ok := clusto.Drivers[op.Driver]
 	switch {
+	case (op.Driver == metaName || op.Type == metaName) && op.Name != metaName:
+		return d, fmt.Errorf("there is one %s only, which clusto made for its schema version and counters: %w", metaName, clusto.ErrInvalid)
 	case op.Type != "" && (!typePattern.MatchString(op.Type) || !typePattern.MatchString(op.Driver)):
 		return d, fmt.Errorf("type %q and driver %q: want lower-case letters, digits and _, 32 at most: %w", op.Type, op.Driver, clusto.ErrInvalid)
 	case op.Type != "":
