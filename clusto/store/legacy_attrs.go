@@ -3,6 +3,8 @@ package store
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/clusto/clusto-engine/clusto"
@@ -15,7 +17,8 @@ import (
 // the original it gives a container again that is reached at another distance,
 // but a cycle ends. All of it is one state of the database: what moves from one
 // container to another meanwhile is there once. It takes two statements, however
-// many containers there are. It returns ErrNotFound if there is no such entity.
+// many containers there are. It returns ErrNotFound if there is no such entity, and
+// ErrInvalid if it would give more than mostAgain attributes again.
 func (s *Store) Attrs(ctx context.Context, q clusto.AttrQuery) ([]clusto.Attr, error) {
 	tx, err := s.beginRead(ctx)
 	if err != nil {
@@ -31,18 +34,75 @@ func (s *Store) Attrs(ctx context.Context, q clusto.AttrQuery) ([]clusto.Attr, e
 		return nil, s.failed("ask", err)
 	}
 	all.at(id).path = e.Path()
+	w := walk{ctx: ctx, all: all}
+	out, err := w.merged(id)
+	if errors.Is(err, clusto.ErrInvalid) {
+		return nil, fmt.Errorf("merge the attributes of %s with those of its containers: %w", e.Path(), err)
+	} else if err != nil {
+		return nil, s.failed("ask", err)
+	}
+	return out, nil
+}
+
+// mostAgain bounds the attributes that one merged answer gives again, because
+// their container is reached at several distances: with containers inside each
+// other their number grows with the square of the containers. 200,000 are some
+// 30 MB of JSON; the original is out of memory or patience long before. What an
+// answer gives once is not bounded: that is no more than the database has.
+const mostAgain = 200_000
+
+// askEvery is after how many attributes, or containers, a walk asks whether
+// anybody still waits for it.
+const askEvery = 4096
+
+// walk goes from an entity to all that contains it, level by level.
+type walk struct {
+	ctx   context.Context
+	all   above
+	work  int // done since the context was asked
+	again int // attributes given again
+}
+
+// did counts work, and ends the walk when nobody waits for it any longer.
+func (w *walk) did(n int) error {
+	if w.work += n; w.work < askEvery {
+		return nil
+	}
+	w.work = 0
+	return w.ctx.Err()
+}
+
+// merged gives the attributes of an entity, and those of what contains it.
+func (w *walk) merged(id int64) ([]clusto.Attr, error) {
 	out := []clusto.Attr{}
 	level := []step{{id: id}}
 	for distance := 0; len(level) > 0; distance++ {
-		if err := ctx.Err(); err != nil {
-			return nil, s.failed("ask", err)
-		}
 		for _, at := range level {
-			out = all.at(at.id).appendAttrs(out, distance)
+			here := w.all.at(at.id)
+			if err := w.may(here); err != nil {
+				return nil, err
+			}
+			out = here.appendAttrs(out, distance)
 		}
-		level = all.next(level)
+		var err error
+		if level, err = w.next(level); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
+}
+
+// may counts the attributes of a container that are to be given, and refuses
+// too many.
+func (w *walk) may(here *held) error {
+	if here.given {
+		w.again += len(here.attrs)
+	}
+	here.given = true
+	if w.again > mostAgain {
+		return fmt.Errorf("more than %d attributes would be given again, for their containers are reached at several distances; ask for one key, or without merge: %w", mostAgain, clusto.ErrInvalid)
+	}
+	return w.did(1 + len(here.attrs))
 }
 
 // above has, by entity_id, an entity and all that contains it, however far up.
@@ -53,6 +113,7 @@ type held struct {
 	path       string
 	attrs      []clusto.Attr
 	containers []int64
+	given      bool // its attributes are in the answer already
 }
 
 func (all above) at(id int64) *held {
@@ -88,11 +149,14 @@ func (st *step) passed(id int64) bool {
 // next gives the level above one, by entity_id: the order in which things were
 // inserted is not the original's. Each container is there once, by the first way
 // that leads to it, so that a lattice of pools has no more steps than pools.
-func (all above) next(level []step) (next []step) {
+func (w *walk) next(level []step) (next []step, err error) {
 	known := map[int64]bool{}
 	for i := range level {
 		at := &level[i]
-		for _, id := range all.at(at.id).containers {
+		for _, id := range w.all.at(at.id).containers {
+			if err := w.did(1); err != nil {
+				return nil, err
+			}
 			if !known[id] && !at.passed(id) {
 				known[id] = true
 				next = append(next, step{id, at})
@@ -100,7 +164,7 @@ func (all above) next(level []step) (next []step) {
 		}
 	}
 	slices.SortFunc(next, func(a, b step) int { return cmp.Compare(a.id, b.id) })
-	return next
+	return next, nil
 }
 
 // above reads attributes of an entity, and with Merge all that contains it, with

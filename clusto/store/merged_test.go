@@ -27,18 +27,26 @@ func (n *nest) put(out, in int) { n.rows = append(n.rows, nestRow{true, in, out,
 
 func (n *nest) write(t *testing.T, s *Store) {
 	t.Helper()
+	n.writeFrom(t, s, 0)
+}
+
+// writeFrom writes a nest whose first row is the one of that number.
+func (n *nest) writeFrom(t *testing.T, s *Store, first int) {
+	t.Helper()
 	ended := map[bool]string{true: "NULL", false: "2"}
 	var pools, rows []string
 	for i, alive := range n.pools {
 		pools = append(pools, fmt.Sprintf("(%d, 'p%d', 'pool', 'pool', 1, %s)", 100+i, i, ended[alive]))
 	}
-	execute(t, s, `INSERT INTO entities (entity_id, name, type, driver, version, deleted_at_version) VALUES `+strings.Join(pools, ", "))
+	if len(pools) > 0 {
+		execute(t, s, `INSERT INTO entities (entity_id, name, type, driver, version, deleted_at_version) VALUES `+strings.Join(pools, ", "))
+	}
 	for i, r := range n.rows {
 		value := `'int', ` + fmt.Sprint(i) + `, NULL`
 		if r.key == keyContains {
 			value = `'relation', NULL, ` + fmt.Sprint(100+r.out)
 		}
-		rows = append(rows, fmt.Sprintf("(%d, %d, '%s', %s, 1, %s)", 100+i, 100+r.in, r.key, value, ended[r.alive]))
+		rows = append(rows, fmt.Sprintf("(%d, %d, '%s', %s, 1, %s)", 100+first+i, 100+r.in, r.key, value, ended[r.alive]))
 	}
 	execute(t, s, `INSERT INTO entity_attrs (attr_id, entity_id, "key", datatype, int_value, relation_id, version, deleted_at_version) VALUES `+strings.Join(rows, ", "))
 }
