@@ -152,6 +152,32 @@ func Exec(t testing.TB, dsn string, stmts ...string) {
 	}
 }
 
+// Durable has the server wait for the disk until the test's end, as one in use does;
+// it does not otherwise. dsn is one of its databases.
+func Durable(t testing.TB, dsn string) {
+	t.Helper()
+	Exec(t, dsn, `ALTER SYSTEM SET fsync = on`, `SELECT pg_reload_conf()`)
+	t.Cleanup(func() { Exec(t, dsn, `ALTER SYSTEM RESET fsync`, `SELECT pg_reload_conf()`) })
+	for is := ""; is != "on"; { // a new connection has it once the server has read it
+		db, err := sql.Open("pgx", dsn)
+		if err == nil {
+			err = errors.Join(db.QueryRowContext(t.Context(), `SHOW fsync`).Scan(&is), db.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func setIn(conf, line string) error {
+	f, err := os.OpenFile(conf, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(line + "\n")
+	return errors.Join(err, f.Close())
+}
+
 // start makes a cluster and waits until it serves.
 func (p *server) start() error {
 	bin, err := programs()
@@ -175,8 +201,11 @@ func (p *server) start() error {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
+	if err := setIn(filepath.Join(data, "postgresql.conf"), "fsync = off"); err != nil { // no flag: Durable could not change it
+		return err
+	}
 	p.cmd = exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-k", p.dir,
-		"-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200", "-c", "lc_messages=C")
+		"-c", "listen_addresses=", "-c", "max_connections=200", "-c", "lc_messages=C")
 	p.cmd.Dir, p.cmd.SysProcAttr = p.dir, attr
 	if err := p.run(); err != nil {
 		return err
