@@ -60,6 +60,9 @@ type Journal struct {
 	db   *sql.DB
 	lock *os.File // with the mark in it; nil for one that looks
 
+	readers  chan struct{} // bounds the workers that read
+	counting sync.Mutex    // bounds Stats
+
 	waiting atomic.Int64 // events in the file
 	damaged atomic.Int64 // events that are lost
 
@@ -99,7 +102,7 @@ type Entry struct {
 // saved: the file is set aside, what was lost is logged and counted. An error that wraps
 // ErrConfig is one of the set-up.
 func Open(ctx context.Context, cfg Config) (*Journal, error) {
-	j := &Journal{cfg: cfg.withDefaults(), more: make(chan struct{}, 1)}
+	j := &Journal{cfg: cfg.withDefaults(), more: make(chan struct{}, 1), readers: make(chan struct{}, readers)}
 	if cfg.File == "" {
 		return nil, fmt.Errorf("%w: no name given", ErrConfig)
 	}
@@ -145,8 +148,26 @@ func openAs(name, pragmas string) (*sql.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open journal %s: %w", name, err)
 	}
-	db.SetMaxOpenConns(4)
+	db.SetMaxOpenConns(connections)
 	return db, nil
+}
+
+const (
+	// connections are enough that one is free for Append, whatever is read: one more
+	// is for tidying, for Stats, and for the dead letters.
+	connections = readers + 4
+	// readers is how many workers read at once.
+	readers = 4
+)
+
+// reading waits until one more worker may read; done has to be called after it.
+func (j *Journal) reading(ctx context.Context) (done func(), err error) {
+	select {
+	case j.readers <- struct{}{}:
+		return func() { <-j.readers }, nil
+	case <-ctx.Done():
+		return nil, j.failed("read", ctx.Err())
+	}
 }
 
 // escape makes a path fit for a URI.
@@ -197,6 +218,8 @@ func (j *Journal) Stats() (st Stats) {
 	j.mu.Lock()
 	buried := len(j.ended.dead)
 	j.mu.Unlock()
+	j.counting.Lock()
+	defer j.counting.Unlock()
 	st.Dead = min(j.letters()+buried, j.cfg.Dead)
 	st.Waiting = max(0, st.Waiting-buried) // they were read one after the other
 	return st

@@ -243,6 +243,11 @@ func (a *again) tell(ctx context.Context, err error, now time.Time) {
 
 // Switches lists the switches that have events waiting.
 func (j *Journal) Switches(ctx context.Context) (out [][4]byte, err error) {
+	done, err := j.reading(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	// One seek for each switch, however many events it has.
 	rows, err := j.db.QueryContext(ctx, `WITH RECURSIVE s (sw) AS (
 		SELECT min(switch) FROM events UNION ALL
@@ -270,6 +275,11 @@ func ip(n int64) (a [4]byte) {
 // Next gives the events of a switch after a sequence number, in their order, as
 // many as limit at most.
 func (j *Journal) Next(ctx context.Context, sw [4]byte, after int64, limit int) (out []Entry, err error) {
+	done, err := j.reading(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	rows, err := j.db.QueryContext(ctx, `SELECT seq, body FROM events WHERE switch = ? AND seq > ? ORDER BY seq LIMIT ?`, word(sw), after, limit)
 	if err != nil {
 		return nil, j.failed("read", err)
