@@ -82,7 +82,7 @@ type Config struct {
 	// again. Nil means that changes are made as a whole.
 	Stepwise func() bool
 
-	Switches int           // switches worked on at once; 16
+	Switches int           // switches that the inventory is called for at once; 16
 	Facts    time.Duration // how long what is known of a switch and its rack holds; 30s
 	Timeout  time.Duration // for one call of the inventory; 10s
 	Backoff  time.Duration // first wait after a failed call; 500ms, doubling to 10s
@@ -166,10 +166,14 @@ func (o Outcome) dead() bool { return o >= UnknownSwitch }
 type Discovery struct {
 	cfg   Config
 	wake  chan struct{}
-	calls chan struct{} // bounds the switches that are worked on
+	freed chan struct{} // one token when a worker has ended
+
+	calls     chan struct{} // bounds the calls of the inventory
+	strangers chan struct{} // bounds those for strangers
 
 	mu      sync.Mutex
 	workers map[netip.Addr]*worker
+	lines   [classes]line
 	round   int // of Run: it begins before the queue is asked for the switches
 
 	health   health
@@ -184,7 +188,8 @@ type Discovery struct {
 func New(cfg Config) *Discovery {
 	cfg = cfg.withDefaults()
 	return &Discovery{
-		cfg: cfg, wake: make(chan struct{}, 1), calls: make(chan struct{}, cfg.Switches),
+		cfg: cfg, wake: make(chan struct{}, 1), freed: make(chan struct{}, 1),
+		calls: make(chan struct{}, cfg.Switches), strangers: make(chan struct{}, (cfg.Switches+1)/2),
 		workers: map[netip.Addr]*worker{}, health: health{log: cfg.Log},
 	}
 }
@@ -197,86 +202,6 @@ func (d *Discovery) Wake() {
 	select {
 	case d.wake <- struct{}{}:
 	default:
-	}
-}
-
-// lookEvery is how often the queue is looked at without being told.
-const lookEvery = time.Second
-
-// Run works events off until ctx is over. What is half done then is done again
-// when the events come again.
-func (d *Discovery) Run(ctx context.Context) {
-	var all sync.WaitGroup
-	defer all.Wait()
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	for {
-		d.begin()
-		switches, err := d.cfg.Queue.Switches(ctx)
-		if err == nil {
-			d.forget(switches)
-		} else if ctx.Err() == nil {
-			d.seldom(&d.said.queue, slog.LevelWarn, "", "the journal cannot be read", "error", err)
-		}
-		for _, sw := range switches {
-			if w := d.start(sw); w != nil {
-				all.Go(func() { w.run(ctx) })
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-d.wake:
-		case <-tick.C:
-		}
-	}
-}
-
-// start gives the worker of a switch, if it does not run already.
-func (d *Discovery) start(sw netip.Addr) *worker {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	w := d.workers[sw]
-	if w == nil {
-		w = &worker{d: d, sw: sw, ports: map[uint16]*portMACs{}}
-		d.workers[sw] = w
-	}
-	if w.running {
-		return nil
-	}
-	w.running = true
-	return w
-}
-
-// rememberSwitches bounds what is known of switches: a sender can forge any
-// address.
-const rememberSwitches = 1 << 14
-
-// begin begins a round.
-func (d *Discovery) begin() {
-	d.mu.Lock()
-	d.round++
-	d.mu.Unlock()
-}
-
-// forget drops workers when there are many, given the switches that have events
-// in the queue. What a worker ended leaves the queue some time later; forgotten
-// before, it would be read and worked off again. So only those go that had stopped
-// before the queue was asked, and that have nothing in it.
-func (d *Discovery) forget(waiting []netip.Addr) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if len(d.workers) < rememberSwitches {
-		return
-	}
-	has := make(map[netip.Addr]bool, len(waiting))
-	for _, sw := range waiting {
-		has[sw] = true
-	}
-	for sw, w := range d.workers {
-		if !w.running && w.round < d.round && !has[sw] {
-			delete(d.workers, sw)
-		}
 	}
 }
 

@@ -62,6 +62,7 @@ func (w *worker) know(ctx context.Context) (*facts, error) {
 		return nil, err
 	}
 	w.facts = f
+	w.classify(f.outcome != UnknownSwitch)
 	return f, nil
 }
 
@@ -72,6 +73,9 @@ const factsEvery = time.Second
 // outdated reports whether the facts were read before the events that wait: what
 // they say against an event may have been mended before it came.
 func (w *worker) outdated() bool { return w.facts != nil && !w.facts.begun.After(w.filled) }
+
+// leftAlone reports whether the facts were read so lately that they are left alone.
+func (w *worker) leftAlone() bool { return w.facts != nil && time.Since(w.facts.begun) < factsEvery }
 
 // anew has the facts read anew, for all events that have come by then: once in
 // factsEvery.

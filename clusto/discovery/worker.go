@@ -18,8 +18,10 @@ import (
 type worker struct {
 	d       *Discovery
 	sw      netip.Addr
-	running bool // guarded by d.mu
-	round   int  // of Run, in which it stopped; guarded by d.mu
+	running bool      // guarded by d.mu
+	round   int       // of Run, in which it stopped; guarded by d.mu
+	class   class     // written by the worker alone, with d.mu held
+	began   time.Time // to run
 
 	after  int64     // the last event that has ended
 	read   int64     // the last event that was read
@@ -54,17 +56,16 @@ const (
 )
 
 func (w *worker) run(ctx context.Context) {
-	defer func() {
-		w.d.mu.Lock()
-		w.running, w.round = false, w.d.round
-		w.d.mu.Unlock()
-	}()
-	for ctx.Err() == nil {
+	defer w.stopped()
+	for ctx.Err() == nil && !w.turnOver() {
 		if len(w.queue) == 0 && !w.fill(ctx) {
 			return
 		}
 		ev := w.queue[0]
 		outcome, reason, err := w.one(ctx, ev)
+		if errors.Is(err, errNotNow) {
+			return
+		}
 		if errors.Is(err, rack.ErrProgram) {
 			outcome, reason, err = w.noPlace(ctx, err)
 		} else if err != nil && ctx.Err() == nil {
@@ -270,6 +271,9 @@ func (w *worker) one(ctx context.Context, ev Event) (outcome Outcome, reason str
 			continue
 		}
 		if err == nil && outcome.mendable() && w.outdated() {
+			if outcome == UnknownSwitch && w.leftAlone() && w.pressed() {
+				return 0, "", errNotNow
+			}
 			w.anew(ctx)
 			i--
 			continue
@@ -306,12 +310,11 @@ func (w *worker) call(ctx context.Context, fn func(context.Context) error) error
 
 // callTo is call for one that may change something.
 func (w *worker) callTo(ctx context.Context, change bool, fn func(context.Context) error) error {
-	select {
-	case w.d.calls <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
+	done, err := w.mayCall(ctx)
+	if err != nil {
+		return err
 	}
-	defer func() { <-w.d.calls }()
+	defer done()
 	limit := w.d.cfg.Timeout
 	if w.d.cfg.Stepwise() {
 		limit *= stepwiseLonger
@@ -319,7 +322,7 @@ func (w *worker) callTo(ctx context.Context, change bool, fn func(context.Contex
 	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	begun := time.Now()
-	err := fn(within)
+	err = fn(within)
 	switch {
 	case err == nil || isRefusal(err) || errors.Is(err, errChanged):
 		w.d.health.works(begun, change)
