@@ -156,7 +156,11 @@ func (o Outcome) String() string {
 // mendable reports whether the outcome is one of the facts alone, which somebody
 // may have mended since they were read.
 func (o Outcome) mendable() bool {
-	return o == Off || o == UnknownSwitch || o == NoLayout || o == Unmapped
+	switch o {
+	case Off, UnknownSwitch, NoLayout, Unmapped, NotServerPort, Crowded:
+		return true
+	}
+	return false
 }
 
 // dead reports whether the event becomes a dead letter.
