@@ -115,10 +115,11 @@ func (w *worker) learn(ctx context.Context, f *facts) error {
 	return nil
 }
 
-// gone makes an entity that vanished between two calls a reason to begin anew.
+// gone makes an entity that vanished between two calls a reason to begin anew. That
+// it was not found is no refusal then: its text alone remains.
 func gone(err error) error {
 	if errors.Is(err, clusto.ErrNotFound) {
-		return errChanged
+		return fmt.Errorf("%w: %v", errChanged, err) //nolint:errorlint // see above
 	}
 	return err
 }

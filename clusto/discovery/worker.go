@@ -286,7 +286,7 @@ func (w *worker) one(ctx context.Context, ev Event) (outcome Outcome, reason str
 		}
 		w.facts, try.anew = nil, true // what was decided on does not hold any more
 	}
-	return Refused, reason, nil
+	return Refused, cmpOr(reason, fmt.Sprintf("%v; %d times in a row", err, afterRefusal)), nil
 }
 
 // attempt is what has been done about an event so far.
