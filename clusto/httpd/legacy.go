@@ -22,7 +22,7 @@ func (s *server) call(fn legacy) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		p, err := readForm(w, r)
 		if err == nil {
-			err = p.checkCallback()
+			err = p.checkAnswer(isWrite(r))
 		}
 		if err != nil {
 			s.legacyFail(w, r, err)
@@ -78,13 +78,18 @@ func (s *server) legacyAnswer(w http.ResponseWriter, r *http.Request, p form, v 
 	_, _ = w.Write(b) // a client that is gone needs no answer
 }
 
-// checkCallback refuses a callback that is no name, before anything is done.
-// None at all is the original's too.
-func (p form) checkCallback() error {
+// checkAnswer refuses parameters that only the answer reads, before anything is
+// done: a callback that is no name (none at all is the original's too), and of a
+// call that may write a prefetch_attrs that is none, which a read finds itself.
+func (p form) checkAnswer(write bool) error {
 	if name := p["callback"]; name != "" && !callbackName.MatchString(name) {
 		return invalid("parameter callback %.40q is no function name", name)
 	}
-	return nil
+	if !write {
+		return nil
+	}
+	_, _, err := p.prefetchAttrs()
+	return err
 }
 
 // moved is the answer to a path with the wrong type.

@@ -126,16 +126,15 @@ func contents(o *clusto.Object) []string {
 // prefetch_attrs names (as attrs of get_entities does), else their paths alone.
 func (s *server) prefetch(r *http.Request, p form, list []string) ([]any, error) {
 	out := make([]any, len(list))
-	text, asked := p["prefetch_attrs"]
+	matches, asked, err := p.prefetchAttrs()
+	if err != nil {
+		return nil, err
+	}
 	if !asked {
 		for i, path := range list {
 			out[i] = path
 		}
 		return out, nil
-	}
-	matches, err := parseMatches("prefetch_attrs", text)
-	if err != nil {
-		return nil, err
 	}
 	names := make([]string, len(list))
 	for i, path := range list {
@@ -154,6 +153,16 @@ func (s *server) prefetch(r *http.Request, p form, list []string) ([]any, error)
 		out[i] = prefetched{path: answer}
 	}
 	return out, nil
+}
+
+// prefetchAttrs reads the parameter prefetch_attrs, if it is there.
+func (p form) prefetchAttrs() (matches []clusto.AttrMatch, asked bool, err error) {
+	text, asked := p["prefetch_attrs"]
+	if !asked {
+		return nil, false, nil
+	}
+	matches, err = parseMatches("prefetch_attrs", text)
+	return matches, true, err
 }
 
 // nameOf gives the name in "/type/name".

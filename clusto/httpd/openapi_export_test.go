@@ -1,5 +1,7 @@
 package httpd
 
+import "slices"
+
 // Params gives the parameters that each call of /v2 takes in its query.
 func Params() map[string][]string {
 	return (&server{Config: Config{}.withDefaults()}).routes().params
@@ -8,4 +10,15 @@ func Params() map[string][]string {
 // Patterns gives what is registered, as http.ServeMux spells it.
 func Patterns() []string {
 	return (&server{Config: Config{}.withDefaults()}).routes().patterns
+}
+
+// Writes gives the words of the actions that write.
+func Writes() (words []string) {
+	for word, act := range actions {
+		if act.writes {
+			words = append(words, word)
+		}
+	}
+	slices.Sort(words)
+	return words
 }
