@@ -42,7 +42,7 @@ func (s *server) logRequest(w *recorder, r *http.Request, id string, began time.
 		return
 	}
 	attrs := []any{
-		"id", id, "method", r.Method, "path", r.URL.Path, "status", w.status, "bytes", w.bytes,
+		"id", id, "method", r.Method, "path", short(r.URL.Path), "status", w.status, "bytes", w.bytes,
 		"took", time.Since(began), "from", r.RemoteAddr,
 	}
 	if w.by != "" {
@@ -60,7 +60,7 @@ func (s *server) panicked(w *recorder, r *http.Request, id string, p any) {
 	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(http.ErrAbortHandler)
 	}
-	s.Log.Error("request panicked", "id", id, "method", r.Method, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+	s.Log.Error("request panicked", "id", id, "method", r.Method, "path", short(r.URL.Path), "panic", p, "stack", string(debug.Stack()))
 	if w.status != 0 {
 		panic(http.ErrAbortHandler)
 	}

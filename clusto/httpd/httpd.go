@@ -164,7 +164,7 @@ func reason(r *http.Request, err error) string {
 	st := status(err)
 	switch {
 	case st < http.StatusInternalServerError, errors.Is(err, errTooLong), errors.Is(err, errEnding):
-		return clusto.Reason(err)
+		return short(clusto.Reason(err))
 	case errors.Is(err, errors.ErrUnsupported):
 		return "the changes of this database cannot be followed, for it may not be altered"
 	case errors.Is(err, clusto.ErrReadOnly):
@@ -183,11 +183,11 @@ func reason(r *http.Request, err error) string {
 func (s *server) logFailure(r *http.Request, status int, err error) {
 	if errors.Is(err, clusto.ErrReadOnly) {
 		if n, due := s.unchanged.add(); due {
-			s.Log.Warn("changes are refused, for the database is read-only; the next such line comes after a minute or more", "refused", n, "err", err)
+			s.Log.Warn("changes are refused, for the database is read-only; the next such line comes after a minute or more", "refused", n, "err", cut(err.Error(), logged))
 		}
 		return
 	}
 	if cause := context.Cause(r.Context()); status >= 500 && (cause == nil || errors.Is(cause, errTooLong)) {
-		s.Log.Error("request failed", "id", r.Context().Value(requestID{}), "method", r.Method, "path", r.URL.Path, "err", err)
+		s.Log.Error("request failed", "id", r.Context().Value(requestID{}), "method", r.Method, "path", short(r.URL.Path), "err", cut(err.Error(), logged))
 	}
 }

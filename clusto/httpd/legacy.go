@@ -144,15 +144,6 @@ func (s *server) legacyFail(w http.ResponseWriter, r *http.Request, err error) {
 	_, _ = fmt.Fprintf(w, "%d %s\n%s\n", st, http.StatusText(st), escape.Replace(short(why)))
 }
 
-// short cuts what repeats a long parameter.
-func short(why string) string {
-	const most = 400
-	if len(why) <= most {
-		return why
-	}
-	return strings.ToValidUTF8(why[:most], "") + "..."
-}
-
 func invalid(format string, args ...any) error {
 	return fmt.Errorf(format+": %w", append(args, clusto.ErrInvalid)...)
 }

@@ -22,3 +22,6 @@ func Writes() (words []string) {
 	slices.Sort(words)
 	return words
 }
+
+// Short is short.
+func Short(why string) string { return short(why) }

@@ -113,7 +113,7 @@ type problem struct {
 }
 
 func (s *server) fail(w http.ResponseWriter, r *http.Request, status int, msg string) {
-	s.answer(w, r, status, problem{Error: msg})
+	s.answer(w, r, status, problem{Error: short(msg)})
 }
 
 func (s *server) failErr(w http.ResponseWriter, r *http.Request, err error) {

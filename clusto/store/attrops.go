@@ -278,15 +278,15 @@ func checkValue(v clusto.Value, subkey string) (clusto.Value, error) {
 	case clusto.Datetime:
 		t, err := time.Parse(time.DateTime, v.Str)
 		if err != nil {
-			return v, fmt.Errorf("value %q is no date like 2010-01-02 03:04:05: %w", v.Str, clusto.ErrInvalid)
+			return v, fmt.Errorf("value %.80q is no date like 2010-01-02 03:04:05: %w", v.Str, clusto.ErrInvalid)
 		}
 		v.Str = clusto.DatetimeText(t)
 	case clusto.JSON:
 		if !json.Valid([]byte(v.Str)) {
-			return v, fmt.Errorf("value %q is no JSON: %w", v.Str, clusto.ErrInvalid)
+			return v, fmt.Errorf("value %.80q is no JSON: %w", v.Str, clusto.ErrInvalid)
 		}
 	default:
-		return v, fmt.Errorf("type %q is none of string, int, datetime, relation, json: %w", v.Type, clusto.ErrInvalid)
+		return v, fmt.Errorf("type %.80q is none of string, int, datetime, relation, json: %w", v.Type, clusto.ErrInvalid)
 	}
 	return v, nil
 }
@@ -302,7 +302,7 @@ func (c *change) related(ctx context.Context, path string) (*entity, error) {
 		return nil, err
 	}
 	if kind != "" && kind != e.Type {
-		return nil, fmt.Errorf("relation %q: the entity is %s: %w", path, pathOf(e), clusto.ErrInvalid)
+		return nil, fmt.Errorf("relation %.256q: the entity is %s: %w", path, pathOf(e), clusto.ErrInvalid)
 	}
 	return e, nil
 }
