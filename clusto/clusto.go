@@ -235,8 +235,8 @@ func DatetimeText(t time.Time) string {
 	return t.Format(layout)
 }
 
-// maxKey is how many characters a key or subkey has at most, as in the schema.
-const maxKey = 256
+// MaxKey is how many characters a key or subkey has at most, as in the schema.
+const MaxKey = 256
 
 // LongKey reports whether a key or subkey has more characters than fit.
-func LongKey(key string) bool { return utf8.RuneCountInString(key) > maxKey }
+func LongKey(key string) bool { return utf8.RuneCountInString(key) > MaxKey }

@@ -83,3 +83,22 @@ func TestCutSentence(t *testing.T) {
 		}
 	}
 }
+
+// TestLongKeyObeysTheRule: a key of 300 letters was told to go on with letters,
+// and not that it is too long.
+func TestLongKeyObeysTheRule(t *testing.T) {
+	base := serve(t, originalStore(t), httpd.Config{})
+	long := strings.Repeat("a", 300)
+	const says = " has 300 characters, and 256 are the most"
+	for _, params := range []string{"key=" + long, "key=k&subkey=" + long} {
+		try(t, http.MethodPost, base+"/server/s0001/addattr?value=v&"+params, http.StatusBadRequest, says)
+	}
+	for _, fields := range []string{`"key":"` + long + `"`, `"key":"k","subkey":"` + long + `"`} {
+		status, a := ask(t, http.MethodPost, base+"/v2/batch", `{"ops":[{"op":"attr","name":"s0001","value":{"str":"v"},`+fields+`}]}`)
+		if status != http.StatusBadRequest || !strings.HasSuffix(a.Error, says) {
+			t.Errorf("%.40s: %d %s", fields, status, a.Error)
+		}
+	}
+	whole := strings.Repeat("a", 256)
+	try(t, http.MethodPost, base+"/server/s0001/addattr?value=v&key="+whole+"&subkey="+whole, http.StatusOK, whole)
+}

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/clusto/clusto-engine/clusto"
 )
@@ -184,20 +185,35 @@ func subkeyOf(op *clusto.Op) string {
 func isMAC(subkey string) bool { return subkey == subMAC || subkey == subIPMI }
 
 func validKeys(op *clusto.Op) error {
-	sub := subkeyOf(op)
-	switch {
-	case op.Key == "":
+	if op.Key == "" {
 		return fmt.Errorf("attribute of %q: \"key\" is missing: %w", op.Name, clusto.ErrInvalid)
-	case !keyPattern.MatchString(op.Key) || clusto.LongKey(op.Key):
-		return fmt.Errorf("attribute of %q: key %q must begin with a letter or _ and go on with letters, digits, _ or -: %w", op.Name, op.Key, clusto.ErrInvalid)
-	case sub != "" && (!keyPattern.MatchString(sub) || clusto.LongKey(sub)):
-		return fmt.Errorf("attribute %s of %q: subkey %q must begin with a letter or _ and go on with letters, digits, _ or -: %w", op.Key, op.Name, sub, clusto.ErrInvalid)
+	}
+	if err := checkKey("key", op.Key); err != nil {
+		return fmt.Errorf("attribute of %.128q: %w", op.Name, err)
+	}
+	if sub := subkeyOf(op); sub != "" {
+		if err := checkKey("subkey", sub); err != nil {
+			return fmt.Errorf("attribute %s of %.128q: %w", op.Key, op.Name, err)
+		}
+	}
+	switch {
 	case op.Key == keyContains:
 		return fmt.Errorf("attribute %s of %q: use an insert operation: %w", op.Key, op.Name, clusto.ErrInvalid)
 	case op.Number != nil && (*op.Number < lowestNumber(op.Key) || *op.Number > math.MaxInt32):
 		return fmt.Errorf("attribute %s of %q: number %d is not within %d to %d: %w", op.Key, op.Name, *op.Number, lowestNumber(op.Key), math.MaxInt32, clusto.ErrInvalid)
 	case op.Value == nil:
 		return fmt.Errorf("attribute %s of %q: the value is missing: %w", op.Key, op.Name, clusto.ErrInvalid)
+	}
+	return nil
+}
+
+// checkKey refuses a key or a subkey that is too long, or of other characters.
+func checkKey(what, key string) error {
+	switch {
+	case clusto.LongKey(key):
+		return fmt.Errorf("%s %.80q has %d characters, and %d are the most: %w", what, key, utf8.RuneCountInString(key), clusto.MaxKey, clusto.ErrInvalid)
+	case !keyPattern.MatchString(key):
+		return fmt.Errorf("%s %q must begin with a letter or _ and go on with letters, digits, _ or -: %w", what, key, clusto.ErrInvalid)
 	}
 	return nil
 }
