@@ -77,3 +77,49 @@ func TestEveryParameterCounts(t *testing.T) {
 		}
 	}
 }
+
+// TestRepeatedParameter: of one that came twice /v2 took the first, or the last.
+// Those that are lists in the document may be repeated, and no others.
+func TestRepeatedParameter(t *testing.T) {
+	d := openAPI(t)
+	base := serve(t, originalStore(t), httpd.Config{})
+	for pattern, op := range d.operations() {
+		method, path, _ := strings.Cut(pattern, " ")
+		path = inPath.ReplaceAllString(path, "s0001")
+		for _, p := range list(op["parameters"]) {
+			p := object(d.deref(p))
+			if text(p["in"]) != "query" {
+				continue
+			}
+			name, repeatable := text(p["name"]), text(object(p["schema"])["type"]) == "array"
+			status, a := ask(t, method, base+path+"?"+url.Values{name: {"1", "0"}}.Encode(), "")
+			told := status == http.StatusBadRequest && a.Error == "parameter "+name+" is there 2 times: want it once"
+			if told == repeatable {
+				t.Errorf("%s with %s twice: %d %s", pattern, name, status, a.Error)
+			}
+		}
+	}
+}
+
+// TestNullCondition was one that everything meets.
+func TestNullCondition(t *testing.T) {
+	base := serve(t, originalStore(t), httpd.Config{})
+	null := url.QueryEscape(`[{"key":"dhcp"},null]`)
+	for _, path := range []string{"/v2/entities?attrs=", "/query/get_entities?attrs=", "/server/s0001/show?prefetch_attrs="} {
+		try(t, http.MethodGet, base+path+null, http.StatusBadRequest, "condition 1 is null: want an object")
+	}
+}
+
+// TestAnArray was "a array".
+func TestAnArray(t *testing.T) {
+	base := serve(t, originalStore(t), httpd.Config{})
+	for body, says := range map[string]string{
+		`{"ops":[[]]}`:            "is an array: want an object",
+		`{"ops":[{"name":{}}]}`:   "is an object: want a text",
+		`{"ops":[{"name":true}]}`: "is a bool: want a text",
+	} {
+		if status, a := ask(t, http.MethodPost, base+"/v2/batch", body); status != http.StatusBadRequest || !strings.Contains(a.Error, says) {
+			t.Errorf("%s: %d %s", body, status, a.Error)
+		}
+	}
+}

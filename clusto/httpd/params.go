@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -11,16 +12,35 @@ import (
 )
 
 // callV2 registers a call of /v2, and which parameters it takes in its query:
-// any other is refused before the call sees it. A test holds openapi.json to them.
+// any other is refused before the call sees it, and so is one that comes twice
+// and may not. A test holds openapi.json to them.
 func (s *server) callV2(mux *router, pattern string, fn http.HandlerFunc, params ...string) {
 	mux.params[pattern] = params
 	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		if err := only(r.URL.Query(), params); err != nil {
+		given := r.URL.Query()
+		err := only(given, params)
+		if err == nil {
+			err = once(given)
+		}
+		if err != nil {
 			s.failErr(w, r, err)
 			return
 		}
 		fn(w, r)
 	})
+}
+
+// repeatable are the parameters of /v2 of which there may be several.
+var repeatable = []string{"type", "driver", "name"}
+
+// once refuses a parameter that is there twice, of which one would not count.
+func once(given url.Values) error {
+	for _, param := range slices.Sorted(maps.Keys(given)) {
+		if n := len(given[param]); n > 1 && !slices.Contains(repeatable, param) {
+			return invalid("parameter %s is there %d times: want it once", param, n)
+		}
+	}
+	return nil
 }
 
 // only refuses parameters that a call does not have. Of several it names the

@@ -131,6 +131,9 @@ func parseMatches(param, text string) ([]clusto.AttrMatch, error) {
 	}
 	matches := make([]clusto.AttrMatch, len(list))
 	for i, fields := range list {
+		if fields == nil { // it would match everything, as {} does
+			return nil, invalid("parameter %s, condition %d is null: want an object", param, i)
+		}
 		if err := parseMatch(fields, &matches[i]); err != nil {
 			return nil, fmt.Errorf("parameter %s, condition %d: %w", param, i, err)
 		}

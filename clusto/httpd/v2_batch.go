@@ -188,5 +188,9 @@ func mistake(kind *json.UnmarshalTypeError, at int64) error {
 	if kind.Field != "" {
 		what = "ops." + kind.Field
 	}
-	return fmt.Errorf("%s at byte %d is a %s: want %s", what, at+kind.Offset, kind.Value, want)
+	is := "a " + kind.Value
+	if kind.Value == "array" || kind.Value == "object" {
+		is = "an " + kind.Value
+	}
+	return fmt.Errorf("%s at byte %d is %s: want %s", what, at+kind.Offset, is, want)
 }
