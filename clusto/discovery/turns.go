@@ -30,8 +30,48 @@ const turn = time.Second
 // line is who waits to be worked on.
 type line struct {
 	waiting []netip.Addr
-	last    netip.Addr // whose turn came last
+	last    netip.Addr   // whose turn came last
+	came    []netip.Addr // whose events came, the newest at the end
+	newer   bool         // the next one is the newest
 	running int
+}
+
+// newest is how many switches whose events came last are kept in mind.
+const newest = 1024
+
+// Came says that there are new events of a switch; Wake has to follow. Those whose
+// events came last take turns with those that wait in line: who comes after a
+// hundred thousand forged addresses need not wait for the end of them.
+func (d *Discovery) Came(sw netip.Addr) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c := stranger
+	if w := d.workers[sw]; w != nil {
+		c = w.class
+	}
+	l := &d.lines[c]
+	if n := len(l.came); n > 0 && l.came[n-1] == sw {
+		return
+	}
+	if l.came = append(l.came, sw); len(l.came) == 2*newest {
+		l.came = append(l.came[:0], l.came[newest:]...)
+	}
+}
+
+// next gives whose turn it is.
+func (l *line) next() (sw netip.Addr, ok bool) {
+	l.newer = !l.newer
+	n := len(l.came)
+	switch {
+	case n > 0 && (l.newer || len(l.waiting) == 0):
+		sw, l.came = l.came[n-1], l.came[:n-1]
+	case len(l.waiting) > 0:
+		sw, l.waiting = l.waiting[0], l.waiting[1:]
+		l.last = sw
+	default:
+		return sw, false
+	}
+	return sw, true
 }
 
 // lookEvery is how often the queue is looked at without being told.
@@ -109,9 +149,11 @@ func (d *Discovery) start(ctx context.Context, all *sync.WaitGroup) {
 	defer d.mu.Unlock()
 	for c := range d.lines {
 		l := &d.lines[c]
-		for len(l.waiting) > 0 && l.running < atOnce[c] {
-			sw := l.waiting[0]
-			l.waiting, l.last = l.waiting[1:], sw
+		for l.running < atOnce[c] {
+			sw, ok := l.next()
+			if !ok {
+				break
+			}
 			w := d.workers[sw]
 			if w == nil {
 				w = &worker{d: d, sw: sw, ports: map[uint16]*portMACs{}}

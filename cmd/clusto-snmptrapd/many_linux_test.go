@@ -15,7 +15,8 @@ const manySenders = 20_000
 
 // TestManySendersStarveNoSwitch: each address that a trap came from had a worker
 // of its own at once. Their memory had no bound, and a switch of clusto's was not
-// answered meanwhile, nor was whoever reads the metrics.
+// answered meanwhile, nor was whoever reads the metrics. When each had its turn in
+// the order of addresses, the switch waited for most of them.
 func TestManySendersStarveNoSwitch(t *testing.T) {
 	l := newLab(t, 1)
 	l.start()
@@ -40,7 +41,11 @@ func TestManySendersStarveNoSwitch(t *testing.T) {
 			peak = max(peak, l.resident())
 			return wait.ok()
 		})
-		t.Logf("%s after %v", wait.what, time.Since(began).Round(time.Millisecond))
+		ended := l.figures()[outcome(discovery.UnknownSwitch)]
+		t.Logf("%s after %v, %d forged ones had ended", wait.what, time.Since(began).Round(time.Millisecond), int(ended))
+		if wait.what == "server made" && int(ended) > senders/2 {
+			t.Errorf("the switch had its turn after %d of %d forged ones", int(ended), senders)
+		}
 	}
 	f := l.figures()
 	taken := f[verdict(engine.Journaled)]

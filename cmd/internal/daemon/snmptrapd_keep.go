@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"sync/atomic"
 
 	"github.com/clusto/clusto-engine/engine/journal"
@@ -12,6 +13,7 @@ import (
 // keeping is the journal as traps know it. It tells discovery of what was kept.
 type keeping struct {
 	*journal.Journal
+	came func(sw netip.Addr)
 	wake func()
 	room func() bool // waits for room; false if there is to be none. nil: do not wait
 
@@ -20,7 +22,7 @@ type keeping struct {
 
 // keeping makes it; in a replay it waits for room until ctx is over.
 func (s *TrapServer) keeping(ctx context.Context) *keeping {
-	k := &keeping{Journal: s.journal, wake: s.finds.Wake}
+	k := &keeping{Journal: s.journal, came: s.finds.Came, wake: s.finds.Wake}
 	if s.cfg.Replay != "" {
 		k.room = func() bool { return s.room(ctx) }
 	}
@@ -32,6 +34,9 @@ func (k *keeping) Append(events []trap.Event) (kept int, err error) {
 	for {
 		n, err := k.Journal.Append(events[kept:])
 		if kept += n; n > 0 {
+			for _, e := range events[kept-n : kept] {
+				k.came(netip.AddrFrom4(e.Switch))
+			}
 			k.wake()
 		}
 		k.failed.Store(nil)
