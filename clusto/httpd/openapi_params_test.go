@@ -92,7 +92,7 @@ func TestRepeatedParameter(t *testing.T) {
 				continue
 			}
 			name, repeatable := text(p["name"]), text(object(p["schema"])["type"]) == "array"
-			status, a := ask(t, method, base+path+"?"+url.Values{name: {"1", "0"}}.Encode(), "")
+			status, a := ask(t, method, base+path+"?"+url.Values{name: {"x", "x"}}.Encode(), "")
 			told := status == http.StatusBadRequest && a.Error == "parameter "+name+" is there 2 times: want it once"
 			if told == repeatable {
 				t.Errorf("%s with %s twice: %d %s", pattern, name, status, a.Error)
