@@ -82,11 +82,24 @@ func (l *Layout) ask(ctx context.Context, e Event, rack *clusto.Object) (Placeme
 	return p, nil
 }
 
-// run gives what a program writes to its standard output. A program that writes
-// too much, or that has not ended in time, or not closed its output, is killed
-// with all its children. The error wraps ErrProgram and says what the program
-// wrote to standard error, unless ctx is over: then it is ctx's.
+// programsAtOnce is how many programs of layouts run at once: every rack may have
+// new servers in the same second.
+const programsAtOnce = 16
+
+var turns = make(chan struct{}, programsAtOnce)
+
+// run gives what a program writes to its standard output, once it has its turn;
+// limit counts from then on. A program that writes too much, or that has not ended
+// in time, or not closed its output, is killed with all its children. The error
+// wraps ErrProgram and says what the program wrote to standard error, unless ctx is
+// over: then it is ctx's.
 func run(ctx context.Context, path string, limit time.Duration, in []byte) ([]byte, error) {
+	select {
+	case turns <- struct{}{}:
+		defer func() { <-turns }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 	within, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took longer than %v and was killed", limit))
 	defer cancel()
 	p, err := start(path, in)

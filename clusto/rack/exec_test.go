@@ -10,10 +10,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/clusto/clusto-engine/clusto"
 )
@@ -241,6 +244,58 @@ func TestProgramThatReadsNothing(t *testing.T) {
 	l := blades(t, "1m", sh+`echo '{"unmapped": "whatever it is"}'`)
 	if _, err := l.PlaceEvent(t.Context(), event, &rack); !errors.Is(err, ErrUnmapped) {
 		t.Error(err)
+	}
+}
+
+// TestProgramsRunAFewAtOnce: one ran for each rack that had a new server, however
+// many racks there were.
+func TestProgramsRunAFewAtOnce(t *testing.T) {
+	l := blades(t, "1m", sh+`mkdir runs.$$
+ls -d runs.* | wc -l >>many
+read x <gate
+rmdir runs.$$
+echo '{"unmapped": "not here"}'
+`)
+	dir := filepath.Dir(l.File)
+	gate := filepath.Join(dir, "gate")
+	if err := syscall.Mkfifo(gate, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	open, err := os.OpenFile(gate, os.O_RDWR, 0) // it blocks nobody who opens it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	const asked = 3 * programsAtOnce
+	var all sync.WaitGroup
+	for range asked {
+		all.Go(func() {
+			if _, err := l.PlaceEvent(t.Context(), event, inRack); !errors.Is(err, ErrUnmapped) {
+				t.Error(err)
+			}
+		})
+	}
+	counted := func() (n []int) {
+		data, _ := os.ReadFile(filepath.Join(dir, "many"))
+		for text := range strings.FieldsSeq(string(data)) {
+			i, _ := strconv.Atoi(text)
+			n = append(n, i)
+		}
+		return n
+	}
+	for late := time.After(30 * time.Second); len(counted()) < programsAtOnce; {
+		select {
+		case <-late:
+			t.Fatalf("%d programs run, want %d", len(counted()), programsAtOnce)
+		case <-time.After(time.Millisecond):
+		}
+	}
+	if _, err := open.WriteString(strings.Repeat("\n", asked)); err != nil {
+		t.Fatal(err)
+	}
+	all.Wait()
+	if n := counted(); len(n) != asked || slices.Max(n) > programsAtOnce {
+		t.Errorf("%d programs ran, %d at once; want %d, %d at once", len(n), slices.Max(n), asked, programsAtOnce)
 	}
 }
 
