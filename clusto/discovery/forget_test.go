@@ -130,3 +130,22 @@ func TestForgottenSwitchIsNotWorkedOffAgain(t *testing.T) {
 		}
 	}
 }
+
+// TestFloodForgetsNoMember: beyond so many senders, the switches of clusto's with
+// nothing in the queue were forgotten as well: which of their ports were uplinks,
+// and that they are no strangers.
+func TestFloodForgetsNoMember(t *testing.T) {
+	d := New(Config{Queue: &unflushed{}, HoldDown: -1})
+	ours := netip.MustParseAddr("10.0.0.1")
+	d.workers[ours] = &worker{d: d, sw: ours, class: member, ports: map[uint16]*portMACs{1: {uplink: time.Now()}}}
+	for i := range uint32(rememberSwitches) {
+		var sw [4]byte
+		binary.BigEndian.PutUint32(sw[:], 11<<24+i)
+		d.workers[netip.AddrFrom4(sw)] = &worker{d: d, sw: netip.AddrFrom4(sw)}
+	}
+	d.begin()
+	d.forget(nil)
+	if w := d.workers[ours]; len(d.workers) != 1 || w == nil || w.ports[1].uplink.IsZero() {
+		t.Errorf("%d workers are kept, clusto's switch as %+v", len(d.workers), w)
+	}
+}

@@ -269,14 +269,14 @@ func (d *Discovery) forget(waiting []netip.Addr) {
 		return
 	}
 	for sw, w := range d.workers {
-		if w.running || w.round >= d.round {
+		if w.running || w.round >= d.round || w.class == member {
 			continue
 		}
 		_, has := slices.BinarySearchFunc(waiting, sw, netip.Addr.Compare)
 		switch {
-		case !has, w.class == stranger && w.after == 0:
+		case !has, w.after == 0:
 			delete(d.workers, sw)
-		case w.class == stranger && !w.leftAlone():
+		case !w.leftAlone():
 			w.facts = nil
 		}
 	}
