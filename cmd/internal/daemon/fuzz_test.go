@@ -40,7 +40,7 @@ func FuzzServicesConf(f *testing.F) {
 		if !errors.As(err, &exit) {
 			t.Fatalf("--check-config ended with %v", err)
 		}
-		if exit.Code != 0 && (exit.Code != 2 || !strings.HasPrefix(exit.Line, "prog: ")) || exit.Code == 0 && exit.Line != "" {
+		if exit.Code != 0 && (exit.Code != 2 || !strings.HasPrefix(exit.Line, "prog: ") || strings.Contains(exit.Line, "\n")) || exit.Code == 0 && exit.Line != "" {
 			t.Errorf("%d, %q", exit.Code, exit.Line)
 		}
 	})

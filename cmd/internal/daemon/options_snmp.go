@@ -44,7 +44,7 @@ type Traps struct {
 const longestHoldDown = 24 * time.Hour
 
 // macPrefix is how a MAC may begin.
-var macPrefix = regexp.MustCompile(`^(?i)[0-9a-f]{2}(:[0-9a-f]{2}){0,5}:?$`)
+var macPrefix = regexp.MustCompile(`^(?i)(([0-9a-f]{2}:){0,5}[0-9a-f]{2}|([0-9a-f]{2}:){1,5})$`)
 
 // Validate checks the settings. The error is a *FieldError.
 func (s *SNMP) Validate() error {

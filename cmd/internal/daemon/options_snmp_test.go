@@ -174,6 +174,7 @@ func TestSNMPErrors(t *testing.T) {
 		{in(`"hold_down": "-1s"`), "-i eth0", at + `hold_down: want 0s or more, got -1s`},
 		{in(`"hold_down": "soon"`), "-i eth0", at + `hold_down: want a time, got "soon"; write "30s", "5m", "24h", or a whole number of seconds`},
 		{in(`"max_macs_per_port": 0`), "-i eth0", at + `max_macs_per_port: want 1 or more, got 0`},
+		{in(`"mac_prefixes": ["00:1e:c9:11:22:33:"]`), "-i eth0", at + `mac_prefixes: "00:1e:c9:11:22:33:" is not how a MAC begins; write it as in 00:1e:c9`},
 		{in(`"mac_prefixes": ["001e.c9"]`), "-i eth0", at + `mac_prefixes: "001e.c9" is not how a MAC begins; write it as in 00:1e:c9`},
 		{in(`"mac_prefixes": [""]`), "-i eth0", at + `mac_prefixes: "" is not how a MAC begins; write it as in 00:1e:c9`},
 		{in(`"local_macs": 1`), "-i eth0", at + `local_macs: want true or false, without quotes, got 1`},

@@ -12,8 +12,8 @@ import (
 )
 
 // notReady is empty while every interface is up, and the journal has room and could
-// be written when a trap came last. Whether
-// the inventory is up does not count: events are kept.
+// be written when a trap came last. Whether the inventory is up does not count:
+// events are kept.
 func (s *TrapServer) notReady() []string {
 	why := s.links.down()
 	if s.journal.Full() {
