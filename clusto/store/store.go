@@ -213,11 +213,21 @@ func (s *Store) openBulk(db *sql.DB) {
 	db.SetConnMaxIdleTime(time.Minute)
 }
 
+// walPatience is how long useWAL waits for others that open the database too, as
+// long as a statement waits for a lock.
+const walPatience = 5 * time.Second
+
 // useWAL lets readers go on while a change is written. Where it cannot be had,
-// such as on some network file systems, the store works without.
+// such as on some network file systems, the store works without. While another
+// does the same, SQLite says at once that the database is locked, whatever its
+// busy_timeout: each of them would wait for the other.
 func (s *Store) useWAL(ctx context.Context) {
 	var mode string
 	err := s.write.QueryRowContext(ctx, `PRAGMA journal_mode = WAL`).Scan(&mode)
+	for begun := time.Now(); isBusy(err) && time.Since(begun) < walPatience && ctx.Err() == nil; {
+		time.Sleep(5 * time.Millisecond)
+		err = s.write.QueryRowContext(ctx, `PRAGMA journal_mode = WAL`).Scan(&mode)
+	}
 	if err != nil || mode != "wal" {
 		s.log.Warn("the database does not take write-ahead logging: reads will wait for writes", "database", s.name, "mode", mode, "err", err)
 	}

@@ -47,6 +47,12 @@ func isReadOnly(err error) bool {
 	return errors.As(err, &lite) && lite.Code()&0xff == sqlite3.SQLITE_READONLY
 }
 
+// isBusy tells a database of SQLite's that another keeps locked.
+func isBusy(err error) bool {
+	var lite *driver.Error
+	return errors.As(err, &lite) && lite.Code()&0xff == sqlite3.SQLITE_BUSY
+}
+
 // isTooLong tells a value that is longer than a row of PostgreSQL's indexes may
 // be. The index on values is the original's, which has the same limit there.
 func isTooLong(err error) bool {
