@@ -47,7 +47,7 @@ func iniDSN(path, text string) (setting, error) {
 			continue
 		case key != "" && line[0] <= ' ':
 			if key == "dsn" {
-				return setting{}, fmt.Errorf("%s:%d: [%s] dsn goes on over two lines; write it on one", path, i+1, section)
+				return setting{}, fmt.Errorf("%s:%d: [%s] dsn goes on over two lines; write it on one", path, i+1, onOneLine(section))
 			}
 			continue
 		case body[0] == '[' && strings.Contains(body, "]"):

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/clusto/clusto-engine/clusto"
@@ -31,7 +32,13 @@ func (s *section) has(key string) bool {
 }
 
 func (s *section) place(key string) string {
-	return fmt.Sprintf("%s:%d: %s.%s", s.path, s.values[key].line, s.name, key)
+	return fmt.Sprintf("%s:%d: %s.%s", s.path, s.values[key].line, s.name, onOneLine(key))
+}
+
+// onOneLine writes a name of a file with what is no plain text in it escaped.
+func onOneLine(name string) string {
+	q := strconv.Quote(name)
+	return q[1 : len(q)-1]
 }
 
 // readSection reads one section of a JSON file. Other sections are other
@@ -107,7 +114,7 @@ func (r *sectionReader) settings(line int) error {
 		var v any
 		_ = r.dec.Decode(&v)
 		if first, dup := out.values[key]; dup {
-			return fmt.Errorf("%s:%d: %s.%s is there twice, first on line %d; keep one of them", out.path, line, out.name, key, first.line)
+			return fmt.Errorf("%s:%d: %s.%s is there twice, first on line %d; keep one of them", out.path, line, out.name, onOneLine(key), first.line)
 		}
 		out.values[key] = setting{value: v, line: line}
 		out.order = append(out.order, key)
