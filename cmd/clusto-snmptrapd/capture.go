@@ -36,6 +36,10 @@ func readCapture(f *os.File) (daemon.Frames, error) {
 	return func() ([]byte, time.Time, bool, error) { return next(c) }, nil
 }
 
+// longest is how many bytes of a packet are taken, as libpcap has it: pcapgo makes
+// room for as many as a file says, up to 4 GB, before it reads them.
+const longest = 256 << 10
+
 // sectionHeader is how pcapng begins, in either byte order (section 4.1 of its
 // specification).
 const sectionHeader = 0x0a0d0d0a
@@ -51,8 +55,8 @@ func openCapture(in *bufio.Reader) (c capture, err error) {
 	} else {
 		var r *pcapgo.Reader
 		if r, err = pcapgo.NewReader(in); err == nil {
-			if r.Snaplen() == 0 { // no limit, to libpcap: its own is 256 KB
-				r.SetSnaplen(256 << 10)
+			if r.Snaplen() == 0 || r.Snaplen() > longest { // 0 is no limit, to libpcap
+				r.SetSnaplen(longest)
 			}
 			c = r
 		}
@@ -126,6 +130,22 @@ func (b *blocks) begin() error {
 	}
 	if b.left = int(b.order.Uint32(head[4:])); b.left < len(head) || b.left > 16<<20 {
 		return fmt.Errorf("the file is damaged: a block of %d bytes", b.left)
+	}
+	return b.packet()
+}
+
+// packet looks at the length of the next block's packet, if it has one.
+func (b *blocks) packet() error {
+	at := 20 // of an enhanced packet, and of the obsolete one (sections 4.3, A)
+	head, _ := b.in.Peek(at + 4)
+	switch typ := b.order.Uint32(head); {
+	case typ == 3: // a simple one (section 4.4)
+		at = 8
+	case typ != 6 && typ != 2, len(head) < at+4: // cut off
+		return nil
+	}
+	if n := b.order.Uint32(head[at:]); n > longest {
+		return fmt.Errorf("the file is damaged: a packet of %d bytes", n)
 	}
 	return nil
 }

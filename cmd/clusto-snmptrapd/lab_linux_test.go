@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net/netip"
 	"os"
@@ -24,6 +25,9 @@ import (
 
 func TestMain(m *testing.M) {
 	labtest.Main(main)
+	if flag.Parse(); flag.Lookup("test.fuzz").Value.String() != "" {
+		os.Exit(m.Run()) // which starts programs of its own, in no namespace
+	}
 	debug.SetGCPercent(400) // the inventories here are many and small
 	netlab.Main(func() int {
 		labtest.Parallel(6)
