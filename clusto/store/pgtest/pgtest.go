@@ -4,6 +4,7 @@ package pgtest
 
 import (
 	"bufio"
+	"cmp"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -121,10 +122,9 @@ func (p *server) create(t testing.TB, like string) string {
 		t.Fatal(p.err)
 	}
 	name := fmt.Sprintf("clusto%d", p.made.Add(1))
-	stmt := "CREATE DATABASE " + name
-	if like != "" {
-		stmt += " TEMPLATE " + like
-	}
+	// A copy of the files holds what a connection to a new database would read from
+	// the catalogue.
+	stmt := "CREATE DATABASE " + name + " TEMPLATE " + cmp.Or(like, "template1") + " STRATEGY file_copy"
 	if _, err := p.admin.Exec(stmt); err != nil {
 		t.Fatalf("%s: %v", stmt, err)
 	}
@@ -152,16 +152,22 @@ func Exec(t testing.TB, dsn string, stmts ...string) {
 	}
 }
 
+// lazy are settings of a server whose data nobody needs after a crash.
+var lazy = []string{"fsync", "full_page_writes"}
+
 // Durable has the server wait for the disk until the test's end, as one in use does;
 // it does not otherwise. dsn is one of its databases.
 func Durable(t testing.TB, dsn string) {
 	t.Helper()
-	Exec(t, dsn, `ALTER SYSTEM SET fsync = on`, `SELECT pg_reload_conf()`)
-	t.Cleanup(func() { Exec(t, dsn, `ALTER SYSTEM RESET fsync`, `SELECT pg_reload_conf()`) })
-	for is := ""; is != "on"; { // a new connection has it once the server has read it
+	for _, name := range lazy {
+		Exec(t, dsn, `ALTER SYSTEM SET `+name+` = on`)
+		t.Cleanup(func() { Exec(t, dsn, `ALTER SYSTEM RESET `+name, `SELECT pg_reload_conf()`) })
+	}
+	Exec(t, dsn, `SELECT pg_reload_conf()`)
+	for is := ""; is != "on"; { // a new connection has them once the server has read them
 		db, err := sql.Open("pgx", dsn)
 		if err == nil {
-			err = errors.Join(db.QueryRowContext(t.Context(), `SHOW fsync`).Scan(&is), db.Close())
+			err = errors.Join(db.QueryRowContext(t.Context(), `SHOW `+lazy[len(lazy)-1]).Scan(&is), db.Close())
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -201,13 +207,22 @@ func (p *server) start() error {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	if err := setIn(filepath.Join(data, "postgresql.conf"), "fsync = off"); err != nil { // no flag: Durable could not change it
-		return err
+	for _, name := range lazy { // no flag: Durable could not change it
+		if err := setIn(filepath.Join(data, "postgresql.conf"), name+" = off"); err != nil {
+			return err
+		}
 	}
 	p.cmd = exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-k", p.dir,
 		"-c", "listen_addresses=", "-c", "max_connections=200", "-c", "lc_messages=C")
 	p.cmd.Dir, p.cmd.SysProcAttr = p.dir, attr
 	if err := p.run(); err != nil {
+		return err
+	}
+	first, err := sql.Open("pgx", URL("template1", "clusto"))
+	if err == nil {
+		err = errors.Join(first.Ping(), first.Close())
+	}
+	if err != nil {
 		return err
 	}
 	p.admin, err = sql.Open("pgx", URL("postgres", "clusto"))
