@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"time"
 )
 
 // ErrStopped is what Recv returns after Stop.
@@ -45,7 +46,9 @@ func (w *Worker) Run() error {
 // handle answers one received batch: this is the hot path.
 func (w *Worker) handle() {
 	w.batch.Replies = w.batch.Replies[:0]
+	now := time.Now().UnixNano()
 	for i := range w.batch.Packets {
+		w.batch.Packets[i].When = now
 		out, v := w.one(w.slots[i], &w.batch.Packets[i])
 		w.Counter.Count(v)
 		if v == Reply || v == Nak {

@@ -3,8 +3,11 @@ package engine
 import (
 	"errors"
 	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // script is a Conn for what no kernel does on demand: it plays batches, then
@@ -50,6 +53,8 @@ func (byWord) Handle(dst []byte, p *Packet) ([]byte, Verdict) {
 		panic("as told")
 	case "nak":
 		return append(dst, "no"...), Nak
+	case "when":
+		return strconv.AppendInt(dst, p.Now(), 10), Reply
 	case "silent":
 		return append(dst, "not to be sent"...), Disabled
 	default:
@@ -93,6 +98,28 @@ func TestWorkerCountsEachFrameOnce(t *testing.T) {
 	}
 	if got.Sent != BatchSize+3 || got.TxDropped != 0 {
 		t.Errorf("%d sent, %d dropped", got.Sent, got.TxDropped)
+	}
+}
+
+// TestWorkerAsksTheClockOnceForABatch: and a packet that came in none asks it itself.
+func TestWorkerAsksTheClockOnceForABatch(t *testing.T) {
+	alone := packet("when")
+	begun := time.Now().UnixNano()
+	s := &script{batches: [][]string{{"when", "when", "when"}, {"when"}}, end: ErrStopped, takes: BatchSize}
+	if _, _, err := run(t, s); err != nil || len(s.sent) != 4 {
+		t.Fatal(err, s.sent)
+	}
+	when := make([]int64, 0, 5)
+	for _, text := range s.sent {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		when = append(when, n)
+	}
+	when = append(when, alone.Now())
+	if when[0] != when[1] || when[0] != when[2] || !slices.IsSorted(when) || when[0] < begun || alone.When != 0 {
+		t.Errorf("from %d on, the packets came at %d: want three at one time, then one, then one alone", begun, when)
 	}
 }
 

@@ -121,7 +121,7 @@ func (h *Handler) Handle(dst []byte, p *engine.Packet) ([]byte, engine.Verdict) 
 	if v := h.req.Parse(p); v != engine.None {
 		return dst, v
 	}
-	now := time.Now().UnixNano()
+	now := p.Now()
 	host, state := h.s.cfg.Hosts.Lookup(h.req.MAC, now)
 	switch {
 	case state == Fresh:
