@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -100,10 +101,13 @@ func (j *Journal) letter(seq int64, body []byte) (e trap.Event, ok bool) {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if slices.Contains(j.lostDead, seq) {
+	if j.lostDead[seq] {
 		return e, false
 	}
-	j.lostDead = append(j.lostDead, seq)
+	if j.lostDead == nil {
+		j.lostDead = map[int64]bool{}
+	}
+	j.lostDead[seq] = true
 	j.damaged.Add(1)
 	j.cfg.Log.Error("a dead letter in the journal is damaged, and lost", "journal", j.cfg.File, "event", seq)
 	return e, false
@@ -131,7 +135,7 @@ func (j *Journal) checkLetters(ctx context.Context) error {
 func (j *Journal) lostLetters() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return "[" + strings.Trim(strings.ReplaceAll(fmt.Sprint(j.lostDead), " ", ","), "[]") + "]"
+	return "[" + strings.Trim(strings.ReplaceAll(fmt.Sprint(slices.Sorted(maps.Keys(j.lostDead))), " ", ","), "[]") + "]"
 }
 
 // these names those that lostLetters lists.

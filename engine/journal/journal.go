@@ -78,7 +78,7 @@ type Journal struct {
 	mu       sync.Mutex
 	ended    ended          // leaves the file with the next group
 	lost     map[int64]bool // damaged events that were met; a number is not given twice
-	lostDead []int64        // damaged dead letters that were met
+	lostDead map[int64]bool // damaged dead letters that were met
 
 	stop func()
 	over sync.WaitGroup

@@ -432,3 +432,17 @@ func BenchmarkAppend(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkDamagedLetters: each was looked for among all that had been met.
+func BenchmarkDamagedLetters(b *testing.B) {
+	for _, n := range []int64{1000, 100_000} {
+		b.Run(strconv.FormatInt(n, 10), func(b *testing.B) {
+			for b.Loop() {
+				j := &Journal{cfg: Config{Log: slog.New(slog.DiscardHandler)}}
+				for seq := range 2 * n { // each is met twice
+					j.letter(seq%n, nil)
+				}
+			}
+		})
+	}
+}
