@@ -129,6 +129,9 @@ func (s *Traps) checkDiscovery() error {
 		if strings.ContainsRune("13579bdfBDF", rune(p[1])) {
 			return bad("mac_prefixes", "%q is how group addresses begin (multicast), which no server has; write it as in 00:1e:c9", p)
 		}
+		if !s.LocalMACs && strings.ContainsRune("26aeAE", rune(p[1])) {
+			return bad("mac_prefixes", "%q is how locally administered MACs begin, which are no servers' while local_macs is off; switch it on, or leave the prefix out", p)
+		}
 	}
 	return nil
 }

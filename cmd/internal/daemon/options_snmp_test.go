@@ -194,6 +194,26 @@ func TestSNMPErrors(t *testing.T) {
 	}
 }
 
+// TestPrefixOfLocalMACs: one that begins only MACs which local_macs keeps out was
+// taken, and no server was ever made by it.
+func TestPrefixOfLocalMACs(t *testing.T) {
+	for _, c := range []struct {
+		prefix string
+		local  bool
+		ok     bool
+	}{{"02:", false, false}, {"0A", false, false}, {"fe:00", false, false}, {"02:", true, true}, {"00:02", false, true}, {"04:", false, true}} {
+		conf := fmt.Sprintf("{\"snmp\": {\"local_macs\": %v,\n\"mac_prefixes\": [\"00:1e:c9\", %q]}}", c.local, c.prefix)
+		want, code := "", -1
+		if !c.ok {
+			want, code = fmt.Sprintf("prog: services.conf:2: snmp.mac_prefixes: %q is how locally administered MACs begin, which are no servers' while local_macs is off; switch it on, or leave the prefix out", c.prefix), 2
+		}
+		var s SNMP
+		if _, got, line := load(t, "snmp", &s, conf, "-i", "eth0"); got != code || line != want {
+			t.Errorf("%s: exit %d\ngot\n%s\nwant\n%s", conf, got, line, want)
+		}
+	}
+}
+
 // TestSNMPReplay needs no interface.
 func TestSNMPReplay(t *testing.T) {
 	var s SNMP
