@@ -48,11 +48,6 @@ func (w *worker) decide(ctx context.Context, ev Event, try *attempt) (Outcome, s
 	case err != nil:
 		return Refused, err.Error(), nil
 	}
-	if at, to := f.neighbour(place, port); to != "" && half == "" {
-		return w.attach(ctx, ev, f, port, to, connectedOp(f, at, to), clusto.Op{
-			Op: "connect", Name: nameOf(to), Port: portNIC, Num: strconv.Itoa(place.NIC), To: f.sw.Name, ToNum: strconv.Itoa(port),
-		})
-	}
 	if !try.held {
 		w.hold(ctx, ev)
 		try.held = true
@@ -64,7 +59,12 @@ func (w *worker) decide(ctx context.Context, ev Event, try *attempt) (Outcome, s
 		w.markUplink(ev)
 		return Uplink, fmt.Sprintf("port %d shows %d MACs; connect the switch behind it in clusto, or raise max_macs_per_port", port, n), nil
 	}
-	if !try.fresh && (w.outdated() || time.Since(f.begun) > factsEvery) { // it may have been switched off
+	if at, to := f.neighbour(place, port); to != "" && half == "" {
+		return w.attach(ctx, ev, f, port, to, connectedOp(f, at, to), clusto.Op{
+			Op: "connect", Name: nameOf(to), Port: portNIC, Num: strconv.Itoa(place.NIC), To: f.sw.Name, ToNum: strconv.Itoa(port),
+		})
+	}
+	if !try.fresh && (w.outdated() || time.Since(f.begun) > w.d.cfg.anew) { // it may have been switched off
 		try.fresh = true
 		return 0, "", errOutdated
 	}
@@ -73,7 +73,7 @@ func (w *worker) decide(ctx context.Context, ev Event, try *attempt) (Outcome, s
 
 // hold waits until an event has stood for its time, and reads what came since.
 func (w *worker) hold(ctx context.Context, ev Event) {
-	sleep(ctx, min(time.Until(ev.At.Add(w.d.cfg.HoldDown)), w.d.cfg.HoldDown))
+	w.rest(ctx, min(time.Until(ev.At.Add(w.d.cfg.HoldDown)), w.d.cfg.HoldDown))
 	w.fill(ctx)
 }
 

@@ -86,6 +86,10 @@ type Config struct {
 	Facts    time.Duration // how long what is known of a switch and its rack holds; 30s
 	Timeout  time.Duration // for one call of the inventory; 10s
 	Backoff  time.Duration // first wait after a failed call; 500ms, doubling to 10s
+
+	atOnce [classes]int  // how many switches of a class have a worker that runs, while the events of others stay in the queue; 256, 1024
+	turn   time.Duration // how long a worker may run while others of its class wait; 1s
+	anew   time.Duration // how long facts are left alone that may be out of date, however many events come that are bad news by them; 1s
 }
 
 func (c Config) withDefaults() Config {
@@ -113,6 +117,11 @@ func (c Config) withDefaults() Config {
 	def(&c.Facts, 30*time.Second)
 	def(&c.Timeout, 10*time.Second)
 	def(&c.Backoff, 500*time.Millisecond)
+	def(&c.turn, time.Second)
+	def(&c.anew, time.Second)
+	if c.atOnce == [classes]int{} {
+		c.atOnce = [classes]int{stranger: 256, member: 1024}
+	}
 	return c
 }
 
@@ -177,8 +186,8 @@ type Discovery struct {
 
 	mu      sync.Mutex
 	workers map[netip.Addr]*worker
+	strange []*worker // those of strangers that have stopped, the oldest first
 	lines   [classes]line
-	round   int // of Run: it begins before the queue is asked for the switches
 
 	health   health
 	said     said

@@ -43,6 +43,7 @@ func setMAC(name, key, sub, mac string) clusto.Op {
 
 // TestGuards: what is no server's MAC never reaches the inventory.
 func TestGuards(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, originalFile(t))
 	for _, c := range []struct {
 		mac    string
@@ -108,6 +109,7 @@ func (f failing) Change(ctx context.Context, ops []clusto.Op) ([]clusto.Result, 
 // the port of its server, that gets it as bootstrap/mac, and the port its VLAN,
 // once, as with the original.
 func TestKnownMACs(t *testing.T) {
+	t.Parallel()
 	eachSite(t, func(t *testing.T, s *store.Store) {
 		apply(t, s, clusto.Op{Op: "entity", Name: "box", Driver: "basicserver"},
 			setMAC("box", "port-nic-eth", "ipmi-mac", "00:1E:C9:00:0B:01"), setMAC("box", "bootstrap", "mac", "00:1e:c9:00:0b:02"))
@@ -132,6 +134,7 @@ func TestKnownMACs(t *testing.T) {
 // TestMoreMACsOnAPort: a server gets further MACs as bootstrap/mac, up to a
 // bound; what is no server gets none.
 func TestMoreMACsOnAPort(t *testing.T) {
+	t.Parallel()
 	eachSite(t, func(t *testing.T, s *store.Store) {
 		l := newLab(t, s)
 		for i := range 10 {
@@ -152,6 +155,7 @@ func TestMoreMACsOnAPort(t *testing.T) {
 // TestUplink: a port that shows too many MACs within the hold-down is no
 // server's.
 func TestUplink(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, originalFile(t))
 	l := newLab(t, s, func(c *Config) { c.HoldDown = 100 * time.Millisecond })
 	var events []Event
@@ -166,6 +170,7 @@ func TestUplink(t *testing.T) {
 // TestWhatCannotBeMapped becomes a dead letter with its reason, and does not
 // block what follows.
 func TestWhatCannotBeMapped(t *testing.T) {
+	t.Parallel()
 	eachSite(t, func(t *testing.T, s *store.Store) {
 		l := newLab(t, s)
 		apply(t, s,
@@ -198,6 +203,7 @@ func TestWhatCannotBeMapped(t *testing.T) {
 
 // TestNamesThatAreTaken do not block discovery.
 func TestNamesThatAreTaken(t *testing.T) {
+	t.Parallel()
 	eachSite(t, func(t *testing.T, s *store.Store) {
 		apply(t, s, clusto.Op{Op: "create", Name: "s0029", Driver: "basicserver"}, clusto.Op{Op: "create", Name: "s0030", Driver: "basicserver"})
 		l := newLab(t, s)
@@ -212,6 +218,7 @@ func TestNamesThatAreTaken(t *testing.T) {
 // TestFromTrapToAddress: with discover_mac and discover_ip a new server is
 // answered by DHCP without a hand.
 func TestFromTrapToAddress(t *testing.T) {
+	t.Parallel()
 	eachSite(t, func(t *testing.T, s *store.Store) {
 		apply(t, s, clusto.Op{Op: "create", Name: "net-tiny", Driver: "ipmanager"})
 		for key, v := range map[string]string{"baseip": "10.99.0.0", "netmask": "255.255.255.252", "gateway": "10.99.0.1"} {
@@ -245,6 +252,7 @@ func TestFromTrapToAddress(t *testing.T) {
 // TestSecondNIC: in layouts with two network cards either of them may come
 // first, and the other one adds its MAC.
 func TestSecondNIC(t *testing.T) {
+	t.Parallel()
 	for _, ports := range [][2]uint16{{3, 23}, {23, 3}} {
 		s := openStore(t, originalFile(t))
 		rackOf5555(t, s, "sv2-r05", "10.42.0.250")
@@ -277,6 +285,7 @@ func rackOf5555(t *testing.T, s *store.Store, name, ip string) {
 
 // TestBasePortMap: where dot1dBasePort is not the port's number, a map tells.
 func TestBasePortMap(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, originalFile(t))
 	set := func(v string) {
 		apply(t, s, clusto.Op{Op: "attr", Name: "sv2-r01-sw1", Key: "snmp", Subkey: ptr("baseport-map"), Value: text(v)})
@@ -295,6 +304,7 @@ func TestBasePortMap(t *testing.T) {
 // TestInventoryDown: events wait, in order, and no answer that got lost makes a
 // second server; one line says it fails, one that it is back.
 func TestInventoryDown(t *testing.T) {
+	t.Parallel()
 	eachSite(t, func(t *testing.T, s *store.Store) {
 		var calls atomic.Int64
 		l := newLab(t, failing{s, func(call string) error {
@@ -326,6 +336,7 @@ func TestInventoryDown(t *testing.T) {
 // TestTwoDaemons on one inventory, with the same events at the same time, leave
 // each server once.
 func TestTwoDaemons(t *testing.T) {
+	t.Parallel()
 	eachSite(t, func(t *testing.T, s *store.Store) {
 		a, b := newLab(t, s), newLab(t, s)
 		var events []Event
@@ -348,6 +359,7 @@ func TestTwoDaemons(t *testing.T) {
 
 // TestSwitchesAreIndependent: one whose calls fail does not hold up another.
 func TestSwitchesAreIndependent(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, originalFile(t))
 	rackOf5555(t, s, "sv2-r05", "10.42.0.250")
 	var bad atomic.Bool

@@ -66,23 +66,46 @@ func (w *worker) know(ctx context.Context) (*facts, error) {
 	return f, nil
 }
 
-// factsEvery is how long facts are left alone that may be out of date, however
-// many events come that are bad news by them.
-const factsEvery = time.Second
-
 // outdated reports whether the facts were read before the events that wait: what
 // they say against an event may have been mended before it came.
 func (w *worker) outdated() bool { return w.facts != nil && !w.facts.begun.After(w.filled) }
 
 // leftAlone reports whether the facts were read so lately that they are left alone.
-func (w *worker) leftAlone() bool { return w.facts != nil && time.Since(w.facts.begun) < factsEvery }
+func (w *worker) leftAlone() bool {
+	return w.facts != nil && time.Since(w.facts.begun) < w.d.cfg.anew
+}
 
 // anew has the facts read anew, for all events that have come by then: once in
-// factsEvery.
+// cfg.anew.
 func (w *worker) anew(ctx context.Context) {
-	sleep(ctx, time.Until(w.facts.begun.Add(factsEvery)))
+	w.rest(ctx, time.Until(w.facts.begun.Add(w.d.cfg.anew)))
 	w.fill(ctx)
 	w.facts = nil
+}
+
+// heard notes bad news of a port. When it was no news, so soon that events must come
+// there all the time, as on the port of a switch, it is kept for twice as long as it
+// was, and for cfg.Facts at the most.
+func (w *worker) heard(ev *Event, outcome Outcome) {
+	if outcome != NotServerPort && outcome != Crowded || w.facts == nil || w.outdated() {
+		return
+	}
+	p, begun := w.port(ev), w.facts.begun
+	switch ago := begun.Sub(p.asked); {
+	case ago == 0:
+		return
+	case ago > 2*(p.holds+w.d.cfg.anew):
+		p.holds = 0
+	default:
+		p.holds = min(max(2*p.holds, w.d.cfg.anew), w.d.cfg.Facts)
+	}
+	p.asked = begun
+}
+
+// stillHolds reports whether bad news of a port is not to be asked for anew.
+func (w *worker) stillHolds(ev *Event, outcome Outcome) bool {
+	p := w.ports[ev.Port]
+	return p != nil && (outcome == NotServerPort || outcome == Crowded) && time.Since(p.asked) < p.holds
 }
 
 // learn fills the facts in, as far as they go.

@@ -90,44 +90,90 @@ func (q *unflushed) rounds(d *Discovery, n int) {
 	}
 }
 
-// TestForgottenSwitchIsNotWorkedOffAgain: beyond so many switches, a worker was
-// forgotten while what it had ended was in the queue still; the next one read and
-// ended that again.
-func TestForgottenSwitchIsNotWorkedOffAgain(t *testing.T) {
-	q := &unflushed{}
+// leave has what has ended leave the queue.
+func (q *unflushed) leave() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.left < len(q.events) && q.times[q.left] > 0 {
+		q.left++
+	}
+}
+
+// allEnded waits until so many events have ended, while what has leaves.
+func (q *unflushed) allEnded(n int) {
+	q.until(func() bool { return q.ended >= n })
+	q.leave()
+}
+
+// once checks that each of the first events ended once, and the others did not.
+func (q *unflushed) once(t *testing.T, first int) {
+	t.Helper()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i, n := range q.times {
+		if want := min(1, max(0, first-i)); n != want {
+			t.Errorf("event %d ended %d times, want %d; %d ended", i+1, n, want, q.ended)
+			return
+		}
+	}
+}
+
+// known is how many switches a Discovery knows of.
+func known(d *Discovery) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.workers)
+}
+
+// runs starts a Discovery of a queue, and ends it with the test.
+func (q *unflushed) runs(t *testing.T, cfg Config) *Discovery {
 	q.heard = sync.NewCond(&q.mu)
-	d := New(Config{Queue: q, HoldDown: -1})
-	q.more(rememberSwitches/2, Removed) // done
-	q.more(rememberSwitches/2, Unknown) // buried
+	cfg.Queue, cfg.HoldDown, cfg.Backoff = q, -1, time.Millisecond
+	d := New(cfg)
 	ctx, stop := context.WithCancel(context.Background())
 	var run sync.WaitGroup
 	run.Go(func() { d.Run(ctx) })
-	defer run.Wait()
-	defer stop()
-	q.until(func() bool { return q.ended >= len(q.events) })
-	q.rounds(d, 2)
+	t.Cleanup(func() { stop(); run.Wait() })
+	return d
+}
+
+// TestForgottenSwitchIsNotWorkedOffAgain: beyond so many switches, a worker was
+// forgotten while what it had ended was in the queue still; the next one read and
+// ended that again. Now those beyond wait until there is room.
+func TestForgottenSwitchIsNotWorkedOffAgain(t *testing.T) {
+	t.Parallel()
+	q := &unflushed{}
+	q.more(rememberStrangers/2, Removed) // done
+	q.more(rememberStrangers/2, Unknown) // buried
+	d := q.runs(t, Config{})
+	q.until(func() bool { return q.ended >= rememberStrangers })
 	q.more(100, Removed)
-	q.rounds(d, 2)
-	q.until(func() bool { return q.ended >= len(q.events) })
-	q.rounds(d, 2)
-	q.mu.Lock()
-	for i, n := range q.times {
-		if n != 1 {
-			t.Errorf("event %d ended %d times, of %d that ended", i+1, n, q.ended)
-			break
-		}
+	q.rounds(d, 3)
+	q.once(t, rememberStrangers)
+	q.leave()
+	d.Wake()
+	q.until(func() bool { return q.ended >= rememberStrangers+100 })
+	q.once(t, rememberStrangers+100)
+}
+
+// TestStrangersAreForgotten: what was known of strangers was kept until the queue
+// had been listed once more, which takes the longer the more there are: of each of
+// a million forged addresses a worker, its facts and its ports.
+func TestStrangersAreForgotten(t *testing.T) {
+	t.Parallel()
+	q := &unflushed{}
+	d := q.runs(t, Config{})
+	most, ended := 0, 0
+	for range 12 {
+		q.more(rememberStrangers/4, Removed)
+		ended += rememberStrangers / 4
+		d.Wake()
+		q.allEnded(ended)
+		most = max(most, known(d))
 	}
-	q.left = len(q.events)
-	q.mu.Unlock()
-	left := func() int {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		return len(d.workers)
-	}
-	for deadline := time.Now().Add(time.Minute); left() >= rememberSwitches; q.rounds(d, 1) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d workers are kept of switches with nothing in the queue", left())
-		}
+	q.once(t, ended)
+	if bound := rememberStrangers + d.cfg.atOnce[stranger]; most > bound || most < rememberStrangers-d.cfg.atOnce[stranger] {
+		t.Errorf("%d strangers were known of, %d may be", most, bound)
 	}
 }
 
@@ -135,17 +181,24 @@ func TestForgottenSwitchIsNotWorkedOffAgain(t *testing.T) {
 // nothing in the queue were forgotten as well: which of their ports were uplinks,
 // and that they are no strangers.
 func TestFloodForgetsNoMember(t *testing.T) {
-	d := New(Config{Queue: &unflushed{}, HoldDown: -1})
+	t.Parallel()
+	q := &unflushed{}
+	d := q.runs(t, Config{})
 	ours := netip.MustParseAddr("10.0.0.1")
-	d.workers[ours] = &worker{d: d, sw: ours, class: member, ports: map[uint16]*portMACs{1: {uplink: time.Now()}}}
-	for i := range uint32(rememberSwitches) {
-		var sw [4]byte
-		binary.BigEndian.PutUint32(sw[:], 11<<24+i)
-		d.workers[netip.AddrFrom4(sw)] = &worker{d: d, sw: netip.AddrFrom4(sw)}
+	w := &worker{d: d, sw: ours, ports: map[uint16]*portMACs{1: {uplink: time.Now()}}, after: 1, kept: true}
+	d.mu.Lock()
+	d.workers[ours], d.strange = w, append(d.strange, w) // it was one
+	d.mu.Unlock()
+	w.classify(true)
+	w.counts(-1)
+	for ended := rememberStrangers / 4; ended <= 2*rememberStrangers; ended += rememberStrangers / 4 {
+		q.more(rememberStrangers/4, Removed)
+		d.Wake()
+		q.allEnded(ended)
 	}
-	d.begin()
-	d.forget(nil)
-	if w := d.workers[ours]; len(d.workers) != 1 || w == nil || w.ports[1].uplink.IsZero() {
-		t.Errorf("%d workers are kept, clusto's switch as %+v", len(d.workers), w)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.workers[ours] != w || w.ports[1].uplink.IsZero() || w.kept {
+		t.Errorf("clusto's switch is known of as %+v", d.workers[ours])
 	}
 }

@@ -18,6 +18,7 @@ func disconnectPort(port string) clusto.Op {
 // TestFreedPortLosesNoMAC: for 30 s after something was disconnected from a port,
 // the MACs there ended as if it still were, and were lost.
 func TestFreedPortLosesNoMAC(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, originalFile(t))
 	apply(t, s, clusto.Op{Op: "create", Name: "behind", Driver: "cisco4948"}, clusto.Op{
 		Op: "connect", Name: "behind", Port: portNIC, Num: "1", To: "sv2-r01-sw1", ToNum: "25",
@@ -32,6 +33,7 @@ func TestFreedPortLosesNoMAC(t *testing.T) {
 // TestPortOfACrowdedServer: one that has as many MACs as it may, and is
 // disconnected, kept those of the next one from being taken.
 func TestPortOfACrowdedServer(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, originalFile(t))
 	l := newLab(t, s)
 	for i := range bootstrapMost + 1 {
@@ -46,6 +48,7 @@ func TestPortOfACrowdedServer(t *testing.T) {
 
 // TestFloodOnAPortOfNoServer has the facts read anew once a second.
 func TestFloodOnAPortOfNoServer(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, originalFile(t))
 	var all atomic.Int64
 	l := newLab(t, failing{s, func(call string) error {

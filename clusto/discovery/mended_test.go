@@ -22,6 +22,7 @@ func noDiscovery(value string) clusto.Op {
 // TestMendedSwitchLosesNoMAC: for 30 s after discovery was switched on for a
 // switch its MACs still ended as off, and were lost.
 func TestMendedSwitchLosesNoMAC(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, originalFile(t))
 	l := newLab(t, s)
 	apply(t, s, discovery("0"))
@@ -34,6 +35,7 @@ func TestMendedSwitchLosesNoMAC(t *testing.T) {
 // TestRetryOfAMendedSwitch: a dead letter that was retried died again
 // of what was known before its cause was mended.
 func TestRetryOfAMendedSwitch(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, originalFile(t))
 	l := newLab(t, s)
 	ev := learnt("00:1e:c9:00:0e:03", 60)
@@ -46,6 +48,7 @@ func TestRetryOfAMendedSwitch(t *testing.T) {
 // TestSwitchedOffMakesNoServer: a server was still made of a MAC that came after
 // discovery had been switched off.
 func TestSwitchedOffMakesNoServer(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, originalFile(t))
 	l := newLab(t, s)
 	l.send(learnt("00:1e:c9:00:0e:04", 25))
@@ -57,6 +60,7 @@ func TestSwitchedOffMakesNoServer(t *testing.T) {
 // TestFactsAreReadOnceASecond: events that are bad news by facts which may be out
 // of date have them read anew, but not each of them at once.
 func TestFactsAreReadOnceASecond(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, originalFile(t))
 	apply(t, s, discovery("0"))
 	var reads atomic.Int64

@@ -21,9 +21,11 @@ const (
 )
 
 // plan writes down all that makes a server of an event. half names one that was
-// begun and is to be finished. Its MAC comes first, so that it is found again
-// wherever an attempt ended, and the switch port last: by it the server counts
-// as made.
+// begun and is to be finished. Its bootstrap MAC comes first, so that it is found
+// again wherever an attempt ended, and the switch port last: by it the server counts
+// as made. The MAC that DHCP knows it by comes when it has its place, and with that
+// what it inherits, and its address: a host that asks before is unknown, which is
+// remembered for a shorter time than that it has none.
 func (w *worker) plan(ev Event, f *facts, port int, place rack.Placement, half, manager string) plan {
 	p, server := plan{address: -1}, half
 	if half == "" {
@@ -32,18 +34,18 @@ func (w *worker) plan(ev Event, f *facts, port int, place rack.Placement, half, 
 		p.checks = len(p.ops)
 		p.ops = append(p.ops, clusto.Op{Op: "allocate", Name: w.d.cfg.Names, Driver: place.Driver, As: label}, bootstrapOp(server, ev.MAC))
 	}
+	p.ops = append(p.ops, clusto.Op{Op: "insert", Name: server, Into: f.rack.Name, RU: place.RUs[0]})
+	p.ops = append(p.ops, f.vlanOps(port, ev.VLAN)...)
+	if manager != "" {
+		p.address = len(p.ops)
+		p.ops = append(p.ops, clusto.Op{Op: "allocate", Name: manager, To: server, OSPort: "eth0"})
+	}
 	if w.d.cfg.SetMAC {
 		one := 1
 		p.ops = append(p.ops, clusto.Op{
 			Op: "attr", Name: server, Key: "port-" + portNIC, Subkey: ptr("mac"), Number: &one,
 			Value: &clusto.Value{Type: clusto.String, Str: ev.MAC.String()},
 		})
-	}
-	p.ops = append(p.ops, clusto.Op{Op: "insert", Name: server, Into: f.rack.Name, RU: place.RUs[0]})
-	p.ops = append(p.ops, f.vlanOps(port, ev.VLAN)...)
-	if manager != "" {
-		p.address = len(p.ops)
-		p.ops = append(p.ops, clusto.Op{Op: "allocate", Name: manager, To: server, OSPort: "eth0"})
 	}
 	for _, c := range lastOf(place.Connections, portKey{f.sw.Name, portNIC, port}) {
 		if o, used := f.used[toPort(c)]; used && nameOf(o.To) != half {

@@ -18,7 +18,9 @@ import (
 )
 
 // programs makes the rack of switch sw1 one whose servers a shell script places,
-// with a line in the file "calls" of the folder dir for each time it is asked.
+// with a line in the file "calls" of the folder dir for each time it is asked. No
+// other test runs beside: what is being written cannot be run, and whatever starts
+// meanwhile has it open too.
 func programs(t *testing.T, s *store.Store, script string) (dir string, all rack.Layouts) {
 	t.Helper()
 	dir = t.TempDir()
@@ -59,7 +61,7 @@ func TestFailingProgramBlocksItsSwitch(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *store.Store) {
 		dir, all := programs(t, s, `[ -e mended ] || case $question in *\"port\":25,*) echo "no database" >&2; exit 1;; esac
 `+placing)
-		l := newLab(t, s, func(c *Config) { c.Layouts = all })
+		l := newLab(t, s, func(c *Config) { c.Layouts, c.anew = all, time.Hour }) // on a busy machine too
 		ev := learnt("00:1e:c9:00:0d:01", 25)
 		l.send(ev, learnt("00:1e:c9:00:0d:02", 26))
 		l.want(map[string]uint64{"refused": 1, "created": 1})
@@ -105,7 +107,7 @@ func TestInventoryFailsBetweenProgramsTries(t *testing.T) {
 			return fmt.Errorf("no route: %w", clusto.ErrUnavailable)
 		}
 		return nil
-	}}, func(c *Config) { c.Layouts, c.Facts = all, time.Nanosecond })
+	}}, func(c *Config) { c.Layouts, c.Facts, c.anew = all, time.Nanosecond, time.Hour })
 	l.send(learnt("00:1e:c9:00:0d:04", 25))
 	l.want(map[string]uint64{"created": 1})
 	if n := calls(t, dir); n != programTries || l.Retries.Load() < 15 {

@@ -108,6 +108,7 @@ var onBoth = []int{0, 2, 3, 8, 11, 14, 18, 34, 36}
 // the database what it did with the original, from the same state on, but for
 // the differences named.
 func TestRecordedEffects(t *testing.T) {
+	t.Parallel()
 	all, frames := effects(t), recordedFrames(t)
 	if len(recordedCases) != len(all) || len(frames) != len(all) {
 		t.Fatalf("%d cases and %d frames, %d are recorded", len(recordedCases), len(frames), len(all))
@@ -117,8 +118,9 @@ func TestRecordedEffects(t *testing.T) {
 		if _, ok := recordedStarts[n]; ok {
 			start = n
 		}
-		c, before := recordedCases[n], all[start:n]
+		c, before, changes := recordedCases[n], all[start:n], recordedStarts[start]
 		t.Run(fmt.Sprint(n, " ", all[n].What), func(t *testing.T) {
+			t.Parallel()
 			file := func(t *testing.T) string {
 				name := originalFile(t)
 				for i := range before {
@@ -128,11 +130,11 @@ func TestRecordedEffects(t *testing.T) {
 			}
 			events := eventsOf(t, frames[n], all[n].Source)
 			test := func(t *testing.T, s *store.Store) {
-				apply(t, s, recordedStarts[start]...)
+				apply(t, s, changes...)
 				c.judge(t, s, events, all[n].rows())
 			}
 			if slices.Contains(onBoth, n) {
-				eachSiteOf(t, file, test)
+				eachSiteOf(t, fmt.Sprint("recorded ", n), file, test)
 				return
 			}
 			test(t, openStore(t, file(t)))

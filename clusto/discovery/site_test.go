@@ -3,6 +3,7 @@ package discovery
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -19,21 +20,25 @@ import (
 	"github.com/clusto/clusto-engine/engine/labtest"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+// Most tests wait for timers, or for the disk.
+func TestMain(m *testing.M) {
+	labtest.Parallel(8)
+	pgtest.Main(m)
+}
 
 // eachSite runs a test on the site that real clusto wrote, in both databases.
 func eachSite(t *testing.T, test func(t *testing.T, s *store.Store)) {
-	eachSiteOf(t, originalFile, test)
+	eachSiteOf(t, "the original's", originalFile, test)
 }
 
-// eachSiteOf is eachSite for a site that is in a file.
-func eachSiteOf(t *testing.T, file func(*testing.T) string, test func(t *testing.T, s *store.Store)) {
+// eachSiteOf is eachSite for a site of a kind that is in a file.
+func eachSiteOf(t *testing.T, kind string, file func(*testing.T) string, test func(t *testing.T, s *store.Store)) {
 	t.Run("sqlite", func(t *testing.T) { test(t, openStore(t, file(t))) })
 	t.Run("postgresql", func(t *testing.T) {
-		dsn := pgtest.New(t)
-		_ = openStore(t, dsn).Close() // makes the tables
-		pgtest.Copy(t, file(t), dsn)
-		test(t, openStore(t, dsn))
+		test(t, openStore(t, pgtest.Like(t, kind, func(dsn string) {
+			_ = openStore(t, dsn).Close() // makes the tables
+			pgtest.Copy(t, file(t), dsn)
+		})))
 	})
 }
 
@@ -47,23 +52,42 @@ func openStore(t *testing.T, dsn string) *store.Store {
 	return s
 }
 
+// originalFile gives a file of its own with the site that real clusto wrote.
 func originalFile(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "store", "testdata", "clusto.sql"))
+	site, err := originalSite()
 	if err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "clusto.db")
-	db, err := sql.Open("sqlite", file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if _, err := db.ExecContext(t.Context(), string(text)); err != nil {
+	if err := os.WriteFile(file, site, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return file
 }
+
+// originalSite makes the database once.
+var originalSite = sync.OnceValues(func() (site []byte, err error) {
+	text, err := os.ReadFile(filepath.Join("..", "store", "testdata", "clusto.sql"))
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "site")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "clusto.db")
+	db, err := sql.Open("sqlite", file)
+	if err != nil {
+		return nil, err
+	}
+	_, err = db.Exec(string(text))
+	if err = errors.Join(err, db.Close()); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(file)
+})
 
 // letters is a queue in memory, and what was buried in it.
 type letters struct {
@@ -175,7 +199,13 @@ func (l *lab) send(events ...Event) {
 	l.t.Helper()
 	l.queue.add(events...)
 	l.Wake()
-	for range events {
+	l.wait(len(events))
+}
+
+// wait waits until something has become of so many events.
+func (l *lab) wait(n int) {
+	l.t.Helper()
+	for range n {
 		select {
 		case <-l.queue.ended:
 		case <-time.After(time.Minute):

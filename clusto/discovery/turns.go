@@ -20,19 +20,15 @@ const (
 	classes
 )
 
-// atOnce is how many switches of a class have a worker that runs. The events of
-// the others stay in the queue.
-var atOnce = [classes]int{256, 1024}
-
-// turn is how long a worker may run while others of its class wait.
-const turn = time.Second
-
-// line is who waits to be worked on.
+// line is who waits to be worked on: first the newest and those of the list by
+// turns, then those whose turn was over. Among them are some that are not to be
+// started: one that runs is started again when it has stopped.
 type line struct {
-	waiting []netip.Addr
-	last    netip.Addr   // whose turn came last
-	came    []netip.Addr // whose events came, the newest at the end
-	newer   bool         // the next one is the newest
+	list    [2][]netip.Addr // in the order of their addresses, from behind last on
+	last    netip.Addr      // of the list, whose turn came last
+	again   []netip.Addr    // whose turn was over before their events were
+	came    []netip.Addr    // whose events came, the newest at the end
+	newer   bool            // the next one is the newest
 	running int
 }
 
@@ -49,7 +45,11 @@ func (d *Discovery) Came(sw netip.Addr) {
 	if w := d.workers[sw]; w != nil {
 		c = w.class
 	}
-	l := &d.lines[c]
+	d.lines[c].put(sw)
+}
+
+// put makes a switch the newest.
+func (l *line) put(sw netip.Addr) {
 	if n := len(l.came); n > 0 && l.came[n-1] == sw {
 		return
 	}
@@ -58,16 +58,26 @@ func (d *Discovery) Came(sw netip.Addr) {
 	}
 }
 
+// waits reports whether there is anybody in line.
+func (l *line) waits() bool {
+	return len(l.list[0])+len(l.list[1])+len(l.again)+len(l.came) > 0
+}
+
 // next gives whose turn it is.
 func (l *line) next() (sw netip.Addr, ok bool) {
 	l.newer = !l.newer
-	n := len(l.came)
+	if len(l.list[0]) == 0 {
+		l.list[0], l.list[1] = l.list[1], nil
+	}
+	n, listed := len(l.came), len(l.list[0]) > 0
 	switch {
-	case n > 0 && (l.newer || len(l.waiting) == 0):
+	case n > 0 && (l.newer || !listed && len(l.again) == 0):
 		sw, l.came = l.came[n-1], l.came[:n-1]
-	case len(l.waiting) > 0:
-		sw, l.waiting = l.waiting[0], l.waiting[1:]
+	case listed:
+		sw, l.list[0] = l.list[0][0], l.list[0][1:]
 		l.last = sw
+	case len(l.again) > 0:
+		sw, l.again = l.again[0], l.again[1:]
 	default:
 		return sw, false
 	}
@@ -82,103 +92,140 @@ const lookEvery = time.Second
 const lookShare = 4
 
 // Run works events off until ctx is over. What is half done then is done again
-// when the events come again.
+// when the events come again. The queue is asked beside: others need not wait for
+// the end of that.
 func (d *Discovery) Run(ctx context.Context) {
 	var all sync.WaitGroup
 	defer all.Wait()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	for {
-		began := time.Now()
-		d.lineUp(ctx)
-		rest := time.After(lookShare * time.Since(began))
-		for told := false; !told || rest != nil; {
-			d.start(ctx, &all)
-			select {
-			case <-ctx.Done():
-				return
-			case <-d.freed:
-			case <-rest:
-				rest = nil
-			case <-d.wake:
-				told = true
-			case <-tick.C:
-				told = true
+	began, listed := time.Now(), d.list(ctx, &all)
+	var rest <-chan time.Time
+	for told := false; ; {
+		d.start(ctx, &all)
+		if told && listed == nil && rest == nil {
+			told, began, listed = false, time.Now(), d.list(ctx, &all)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.freed:
+		case switches, ok := <-listed:
+			if ok {
+				d.lineUp(switches)
 			}
+			listed, rest = nil, time.After(lookShare*time.Since(began))
+		case <-rest:
+			rest = nil
+		case <-d.wake:
+			told = true
+		case <-tick.C:
+			told = true
 		}
 	}
 }
 
-// lineUp asks the queue who has events, and has them wait in the order of their
-// addresses, from the one on whose turn came last.
-func (d *Discovery) lineUp(ctx context.Context) {
-	d.begin()
-	switches, err := d.cfg.Queue.Switches(ctx)
-	if err != nil {
-		if ctx.Err() == nil {
-			d.seldom(&d.said.queue, slog.LevelWarn, "", "the journal cannot be read", "error", err)
+// list asks the queue who has events, and gives them in the order of their
+// addresses; nothing if that fails.
+func (d *Discovery) list(ctx context.Context, all *sync.WaitGroup) <-chan []netip.Addr {
+	out := make(chan []netip.Addr, 1)
+	all.Go(func() {
+		defer close(out)
+		switches, err := d.cfg.Queue.Switches(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				d.seldom(&d.said.queue, slog.LevelWarn, "", "the journal cannot be read", "error", err)
+			}
+			return
 		}
-		return
-	}
-	slices.SortFunc(switches, netip.Addr.Compare)
-	d.forget(switches)
+		slices.SortFunc(switches, netip.Addr.Compare)
+		out <- switches
+	})
+	return out
+}
+
+// lineUp has switches that have events wait, in the order of their addresses. Of
+// a million strangers each is looked at when it is its turn.
+func (d *Discovery) lineUp(switches []netip.Addr) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var waiting, first [classes][]netip.Addr
-	for _, sw := range switches {
-		c := stranger
-		if w := d.workers[sw]; w != nil && w.running {
+	var members []netip.Addr
+	for sw, w := range d.workers {
+		if w.class != member {
 			continue
-		} else if w != nil {
-			c = w.class
 		}
-		if sw.Compare(d.lines[c].last) > 0 {
-			first[c] = append(first[c], sw)
-		} else {
-			waiting[c] = append(waiting[c], sw)
+		if _, has := slices.BinarySearchFunc(switches, sw, netip.Addr.Compare); has {
+			members = append(members, sw)
 		}
 	}
-	for c := range d.lines {
-		d.lines[c].waiting = append(first[c], waiting[c]...)
+	slices.SortFunc(members, netip.Addr.Compare)
+	d.lines[stranger].goThrough(switches)
+	d.lines[member].goThrough(members)
+}
+
+// goThrough makes a list, in order, that of a line.
+func (l *line) goThrough(all []netip.Addr) {
+	i, found := slices.BinarySearchFunc(all, l.last, netip.Addr.Compare)
+	if found {
+		i++
 	}
+	l.list = [2][]netip.Addr{all[i:], all[:i]}
 }
 
 // start has those worked on whose turn it is.
 func (d *Discovery) start(ctx context.Context, all *sync.WaitGroup) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for c := range d.lines {
+	for c := range classes {
 		l := &d.lines[c]
-		for l.running < atOnce[c] {
+		for l.running < d.cfg.atOnce[c] {
 			sw, ok := l.next()
 			if !ok {
 				break
 			}
 			w := d.workers[sw]
-			if w == nil {
+			switch {
+			case w == nil:
 				w = &worker{d: d, sw: sw, ports: map[uint16]*portMACs{}}
 				d.workers[sw] = w
-			}
-			if w.running {
+			case w.running:
+				w.told = true
+				continue
+			case w.class != c: // found out since
+				d.lines[w.class].put(sw)
 				continue
 			}
 			w.running, w.began = true, time.Now()
-			d.lines[w.class].running++
+			l.running++
 			all.Go(func() { w.run(ctx) })
 		}
 	}
 }
 
 // stopped notes that a worker has ended. What it has read and not ended it reads
-// again.
+// again. It may have been told of more events after it had read the last.
 func (w *worker) stopped() {
+	d := w.d
 	w.queue, w.read = nil, w.after
-	w.d.mu.Lock()
-	w.running, w.round = false, w.d.round
-	w.d.lines[w.class].running--
-	w.d.mu.Unlock()
+	d.mu.Lock()
+	l := &d.lines[w.class]
+	l.running--
+	switch {
+	case w.over && len(l.again) < rememberStrangers: // else the next list has it
+		l.again = append(l.again, w.sw)
+	case w.told:
+		l.put(w.sw)
+	}
+	w.running, w.over, w.told = false, false, false
+	d.remember(w)
+	d.mu.Unlock()
+	d.free()
+}
+
+// free says that another worker may run.
+func (d *Discovery) free() {
 	select {
-	case w.d.freed <- struct{}{}:
+	case d.freed <- struct{}{}:
 	default:
 	}
 }
@@ -195,28 +242,45 @@ func (w *worker) classify(has bool) {
 	w.d.lines[c].running++
 	w.d.mu.Unlock()
 	if has {
-		select { // a stranger may run in its place
-		case w.d.freed <- struct{}{}:
-		default:
-		}
+		w.d.free() // a stranger may run in its place
 	}
+}
+
+// rest passes a time. Another switch of clusto's may be worked on meanwhile: those
+// that wait for nothing but the time to pass are no more than clusto has. Strangers
+// are any number.
+func (w *worker) rest(ctx context.Context, t time.Duration) {
+	if w.class != member || t <= 0 {
+		sleep(ctx, t)
+		return
+	}
+	began := time.Now()
+	w.counts(-1)
+	w.d.free()
+	sleep(ctx, t)
+	w.counts(1)
+	w.began = w.began.Add(time.Since(began))
+}
+
+// counts counts a worker among those that run, or no more.
+func (w *worker) counts(n int) {
+	w.d.mu.Lock()
+	w.d.lines[w.class].running += n
+	w.d.mu.Unlock()
 }
 
 // turnOver reports whether a worker has to make room for another one of its class.
 func (w *worker) turnOver() bool {
-	if time.Since(w.began) < turn || !w.pressed() {
-		return false
-	}
-	w.d.Wake() // it has to line up again
-	return true
+	w.over = time.Since(w.began) >= w.d.cfg.turn && w.pressed()
+	return w.over
 }
 
 // pressed reports whether others of a worker's class wait.
 func (w *worker) pressed() bool {
 	w.d.mu.Lock()
 	defer w.d.mu.Unlock()
-	l := &w.d.lines[w.class]
-	return len(l.waiting) > 0 || l.running > atOnce[w.class]
+	l, most := &w.d.lines[w.class], w.d.cfg.atOnce[w.class]
+	return l.running > most || l.running == most && l.waits()
 }
 
 // errNotNow ends the turn of a stranger that would only wait, while others do.
@@ -243,41 +307,5 @@ func (w *worker) mayCall(ctx context.Context) (done func(), err error) {
 func release(held []chan struct{}) {
 	for _, c := range held {
 		<-c
-	}
-}
-
-// rememberSwitches is how many switches may be known of before those are forgotten
-// of which nothing needs to be.
-const rememberSwitches = 1 << 14
-
-// begin begins a round.
-func (d *Discovery) begin() {
-	d.mu.Lock()
-	d.round++
-	d.mu.Unlock()
-}
-
-// forget drops workers when there are many, given the switches that have events
-// in the queue. What a worker ended leaves the queue some time later; forgotten
-// before, it would be read and worked off again. So only those go that had stopped
-// before the queue was asked, and that have nothing in it, or are strangers that
-// have ended nothing. Of other strangers little more is kept than what they ended.
-func (d *Discovery) forget(waiting []netip.Addr) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if len(d.workers) < rememberSwitches {
-		return
-	}
-	for sw, w := range d.workers {
-		if w.running || w.round >= d.round || w.class == member {
-			continue
-		}
-		_, has := slices.BinarySearchFunc(waiting, sw, netip.Addr.Compare)
-		switch {
-		case !has, w.after == 0:
-			delete(d.workers, sw)
-		case !w.leftAlone():
-			w.facts = nil
-		}
 	}
 }

@@ -23,6 +23,7 @@ func (v vanishing) Object(ctx context.Context, name string) (clusto.Object, erro
 // TestVanishedThreeTimesHasAReason: the dead letter of an event for which an
 // entity was not found, each time after it had been listed, had an empty reason.
 func TestVanishedThreeTimesHasAReason(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, vanishing{openStore(t, originalFile(t))})
 	l.send(learnt("00:1e:c9:00:0e:01", 25))
 	l.want(map[string]uint64{"refused": 1})

@@ -19,9 +19,11 @@ type worker struct {
 	d       *Discovery
 	sw      netip.Addr
 	running bool      // guarded by d.mu
-	round   int       // of Run, in which it stopped; guarded by d.mu
+	told    bool      // of events that came while it ran; guarded by d.mu
+	kept    bool      // in d.strange; guarded by d.mu
 	class   class     // written by the worker alone, with d.mu held
-	began   time.Time // to run
+	began   time.Time // to run, but for the time that it rested
+	over    bool      // its turn is
 
 	after  int64     // the last event that has ended
 	read   int64     // the last event that was read
@@ -37,6 +39,9 @@ type worker struct {
 type portMACs struct {
 	seen   map[clusto.MAC]time.Time
 	uplink time.Time // when it last showed too many at once
+
+	asked time.Time     // when the facts were read that said the port is no server's, or crowded
+	holds time.Duration // that, from then on
 }
 
 // uplinkFor is how long a port that showed too many MACs remains an uplink,
@@ -57,6 +62,10 @@ const (
 
 func (w *worker) run(ctx context.Context) {
 	defer w.stopped()
+	if w.class == stranger && !w.d.room(ctx) {
+		w.wait(ctx, 0)
+		return
+	}
 	for ctx.Err() == nil && !w.turnOver() {
 		if len(w.queue) == 0 && !w.fill(ctx) {
 			return
@@ -270,7 +279,7 @@ func (w *worker) one(ctx context.Context, ev Event) (outcome Outcome, reason str
 			i--
 			continue
 		}
-		if err == nil && outcome.mendable() && w.outdated() {
+		if err == nil && outcome.mendable() && w.outdated() && !w.stillHolds(&ev, outcome) {
 			if outcome == UnknownSwitch && w.leftAlone() && w.pressed() {
 				return 0, "", errNotNow
 			}
@@ -282,6 +291,7 @@ func (w *worker) one(ctx context.Context, ev Event) (outcome Outcome, reason str
 			return Refused, err.Error(), nil
 		}
 		if !errors.Is(err, errChanged) {
+			w.heard(&ev, outcome)
 			return outcome, reason, err
 		}
 		w.facts, try.anew = nil, true // what was decided on does not hold any more
