@@ -2,7 +2,6 @@ package fuzz
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"slices"
 	"testing"
@@ -11,9 +10,7 @@ import (
 	"github.com/google/gopacket/layers"
 
 	"github.com/clusto/clusto-engine/codec/frame"
-	"github.com/clusto/clusto-engine/codec/snmp"
 	"github.com/clusto/clusto-engine/engine"
-	"github.com/clusto/clusto-engine/engine/trap"
 	"github.com/clusto/clusto-engine/fuzz/corpus"
 )
 
@@ -102,78 +99,4 @@ func standardTags(b []byte) []byte {
 		}
 	}
 	return b
-}
-
-// memory is a journal in memory, and a sender.
-type memory struct {
-	events []trap.Event
-	sent   [][]byte
-}
-
-func (m *memory) Append(events []trap.Event) (int, error) {
-	m.events = append(m.events, events...)
-	return len(events), nil
-}
-
-func (m *memory) SendOn(_ *engine.Link, b []byte) error {
-	m.sent = append(m.sent, bytes.Clone(b))
-	return nil
-}
-
-// FuzzTrapEngine: any frame ends in one verdict; one with events has them all in
-// the journal, and an inform is answered once, to who sent it, after that.
-func FuzzTrapEngine(f *testing.F) {
-	corpus.Add(f, corpus.Frames(f), true)
-	corpus.Add(f, InFrames(corpus.SNMP(f), trap.Port), true)
-	over, cancel := context.WithCancel(f.Context())
-	cancel()
-	f.Fuzz(func(t *testing.T, b []byte, mend bool) {
-		var m memory
-		var problems []trap.Problem
-		stats := engine.NewStats(1)
-		s := trap.NewServer(trap.Config{
-			Journal: &m, Communities: []string{"public"}, Counter: stats.Counter(0), Events: 256, Replies: 8192,
-			Report: func(p trap.Problem) { problems = append(problems, p) },
-		})
-		p := Received(b, mend)
-		out, v := s.Handler().Handle(nil, p)
-		if len(m.sent) > 0 || len(m.events) > 0 {
-			t.Fatal("something was sent or kept before its time")
-		}
-		s.Run(over, &m)
-		records := 0
-		for i := range s.Records {
-			records += int(s.Records[i].Load())
-		}
-		if len(m.events) != records || records > 0 && v != engine.Queued {
-			t.Errorf("%v: %d records, %d events in the journal", v, records, len(m.events))
-		}
-		var u frame.UDP4
-		var msg snmp.Message
-		readable := u.Parse(p.Data, p.CsumPartial) == nil && msg.Parse(u.Payload) == nil
-		inform := readable && msg.PDU == snmp.TagInform
-		switch v {
-		case engine.Queued:
-			if want := map[bool]int{true: 1}[inform]; len(m.sent) != want || len(out) > 0 || !readable {
-				t.Errorf("%d responses to PDU %#x", len(m.sent), msg.PDU)
-			}
-		case engine.Reply:
-			m.sent = append(m.sent, out)
-			if !inform {
-				t.Errorf("a response to PDU %#x", msg.PDU)
-			}
-		case engine.Malformed, engine.BadChecksum, engine.NotForUs, engine.Fragment, engine.WrongCommunity, engine.OtherTrap:
-		default:
-			t.Errorf("verdict %v", v)
-		}
-		for _, answer := range m.sent {
-			var back frame.UDP4
-			if err := back.Parse(answer, false); err != nil || back.Dst != u.Src || back.DstPort != u.SrcPort || back.Src != u.Dst || back.SrcPort != trap.Port || back.EthDst != u.EthSrc {
-				t.Errorf("the response (%v): %+v to %+v", err, back, u)
-			}
-			if want := snmp.AppendResponse(nil, &msg); !bytes.Equal(back.Payload, want) {
-				t.Errorf("a response of % x, want % x", back.Payload, want)
-			}
-		}
-	})
 }

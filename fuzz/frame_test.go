@@ -3,6 +3,7 @@ package fuzz
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"testing"
 
 	"github.com/google/gopacket"
@@ -14,33 +15,41 @@ import (
 
 // dissected is a frame as gopacket reads it, as far as it gets.
 type dissected struct {
-	eth       layers.Ethernet
-	tags      []frame.Tag
-	ip        layers.IPv4
-	udp       layers.UDP
-	packet    []byte // from the IPv4 header on
-	short     bool   // something is longer than what holds it
-	typ       layers.EthernetType
-	ipErr     error
-	udpErr    error
-	hasIP     bool
-	hasHeader bool
+	eth     layers.Ethernet
+	whole   bool // as an Ethernet header
+	tags    []frame.Tag
+	typ     layers.EthernetType // of what follows the tags
+	packet  []byte              // from the IPv4 header on
+	ip      layers.IPv4
+	ipCut   truncated // it is longer than the frame
+	ipErr   error
+	udp     layers.UDP
+	udpCut  truncated // it is longer than the packet
+	udpErr  error
+	ignored truncated
 }
 
+// truncated implements gopacket.DecodeFeedback.
+type truncated bool
+
 // SetTruncated implements gopacket.DecodeFeedback.
-func (d *dissected) SetTruncated() { d.short = true }
+func (d *truncated) SetTruncated() { *d = true }
+
+var _ gopacket.DecodeFeedback = new(truncated)
+
+func isTag(typ layers.EthernetType) bool { return typ == 0x8100 || typ == 0x88a8 || typ == 0x9100 }
 
 // dissect takes a frame apart layer by layer: gopacket's own walk would go on to
 // what UDP carries, and knows no tag 9100.
 func dissect(b []byte) (d dissected) {
-	if d.eth.DecodeFromBytes(b, &d) != nil {
+	if d.eth.DecodeFromBytes(b, &d.ignored) != nil {
 		return d
 	}
-	d.hasHeader = true
+	d.whole = true
 	d.typ, d.packet = layers.EthernetType(binary.BigEndian.Uint16(b[12:])), b[14:]
-	for d.typ == 0x8100 || d.typ == 0x88a8 || d.typ == 0x9100 {
+	for isTag(d.typ) {
 		var q layers.Dot1Q
-		if q.DecodeFromBytes(d.packet, &d) != nil {
+		if q.DecodeFromBytes(d.packet, &d.ignored) != nil {
 			return d
 		}
 		tci := uint16(q.Priority)<<13 | q.VLANIdentifier
@@ -50,74 +59,79 @@ func dissect(b []byte) (d dissected) {
 		d.tags = append(d.tags, frame.Tag{TPID: uint16(d.typ), TCI: tci})
 		d.typ, d.packet = q.Type, q.Payload
 	}
-	if d.hasIP = d.typ == layers.EthernetTypeIPv4; !d.hasIP {
+	if d.typ != layers.EthernetTypeIPv4 {
 		return d
 	}
-	if d.ipErr = d.ip.DecodeFromBytes(d.packet, &d); d.ipErr == nil {
-		d.udpErr = d.udp.DecodeFromBytes(d.ip.Payload, &d)
+	if d.ipErr = d.ip.DecodeFromBytes(withoutOptions(d.packet), &d.ipCut); d.ipErr == nil {
+		d.udpErr = d.udp.DecodeFromBytes(d.ip.Payload, &d.udpCut)
 	}
 	return d
 }
 
+// withoutOptions gives a packet whose options are all No Operation. We are laxer: options are not looked
+// at, of which a host may ignore those that it does not know (RFC 1122 section 3.2.1.8).
+func withoutOptions(packet []byte) []byte {
+	if len(packet) < 20 {
+		return packet
+	}
+	packet = bytes.Clone(packet)
+	for i := 20; i < min(len(packet), headerLen(packet)); i++ {
+		packet[i] = 1
+	}
+	return packet
+}
+
+func headerLen(packet []byte) int { return int(packet[0]&15) * 4 }
+
 // FuzzFrameAgainstGopacket: a frame reads as gopacket reads it, and what we
-// refuse has the fault that we name. On purpose we are stricter: checksums (RFC 791 section 3.1,
-// RFC 768), a total length or UDP length of 0 or beyond the frame (RFC 791 section 3.1, RFC 768),
-// fragments, as a host need not put datagrams beyond 576 bytes together (RFC 791 section 3.2), and
-// more than two tags (IEEE 802.1ad); and laxer with IPv4 options, which are not looked at (RFC 791
-// section 3.1).
+// refuse has the fault that we name, and none before it.
 func FuzzFrameAgainstGopacket(f *testing.F) {
 	corpus.Add(f, corpus.Frames(f))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var u frame.UDP4
-		err := u.Parse(b, false)
 		d := dissect(b)
-		if err != nil {
-			if !d.deserves(err) {
-				t.Errorf("%v; gopacket: type %v, %d tags, %+v (%v), %+v (%v)", err, d.typ, len(d.tags), d.ip, d.ipErr, d.udp, d.udpErr)
+		if err, want := u.Parse(b, false), d.fault(); err != nil || want != nil {
+			if err != want {
+				t.Errorf("%v, want %v; gopacket: %+v", err, want, d)
 			}
 			return
 		}
-		if d.ipErr != nil && d.ip.IHL > 5 {
-			return // its options
-		}
-		same := d.udpErr == nil && !d.short && len(d.tags) == u.NTags && d.hasIP &&
-			bytes.Equal(d.eth.DstMAC, u.EthDst[:]) && bytes.Equal(d.eth.SrcMAC, u.EthSrc[:]) &&
-			[4]byte(d.ip.SrcIP) == u.Src && [4]byte(d.ip.DstIP) == u.Dst && d.ip.TTL == u.TTL &&
-			uint16(d.udp.SrcPort) == u.SrcPort && uint16(d.udp.DstPort) == u.DstPort && bytes.Equal(d.udp.Payload, u.Payload)
-		for i := range d.tags {
-			same = same && d.tags[i] == u.Tags[i]
-		}
-		if !same {
+		if !slices.Equal(d.tags, u.Tags[:u.NTags]) ||
+			!bytes.Equal(d.eth.DstMAC, u.EthDst[:]) || !bytes.Equal(d.eth.SrcMAC, u.EthSrc[:]) ||
+			[4]byte(d.ip.SrcIP) != u.Src || [4]byte(d.ip.DstIP) != u.Dst || d.ip.TTL != u.TTL ||
+			uint16(d.udp.SrcPort) != u.SrcPort || uint16(d.udp.DstPort) != u.DstPort || !bytes.Equal(d.udp.Payload, u.Payload) {
 			t.Errorf("%+v; gopacket: %+v", u, d)
 		}
 	})
 }
 
-// deserves reports whether the frame has the fault that we found.
-func (d *dissected) deserves(err error) bool {
-	switch err {
-	case frame.ErrShort:
-		return !d.hasHeader || d.short || d.hasIP && d.ipErr != nil
-	case frame.ErrNotIPv4:
-		return !d.hasIP || len(d.tags) > 2
-	case frame.ErrIPHeader:
-		return d.ipErr != nil || d.short || d.ip.Version != 4 || binary.BigEndian.Uint16(d.packet[2:]) == 0
-	case frame.ErrIPChecksum:
-		return sum(d.packet[:min(len(d.packet), int(d.packet[0]&15)*4)]) != 0xffff
-	case frame.ErrNotUDP:
-		return d.ip.Protocol != layers.IPProtocolUDP
-	case frame.ErrFragment:
-		return d.ip.Flags&layers.IPv4MoreFragments != 0 || d.ip.FragOffset != 0
+// fault gives the first thing for which the frame is to be refused, nil if there is none. Those in which we
+// are stricter than gopacket on purpose have their section.
+func (d *dissected) fault() error {
+	switch {
+	case !d.whole, isTag(d.typ) && len(d.tags) < 2:
+		return frame.ErrShort
+	case d.typ != layers.EthernetTypeIPv4,
+		len(d.tags) > 2: // a service tag and a customer tag (IEEE 802.1ad)
+		return frame.ErrNotIPv4
+	case len(d.packet) < 20:
+		return frame.ErrShort
+	case d.ipErr != nil, bool(d.ipCut), d.ip.Version != 4,
+		binary.BigEndian.Uint16(d.packet[2:]) == 0: // the total length counts the header (RFC 791 section 3.1)
+		return frame.ErrIPHeader
+	case sum(d.packet[:headerLen(d.packet)]) != 0xffff: // RFC 791 section 3.1
+		return frame.ErrIPChecksum
+	case d.ip.Protocol != layers.IPProtocolUDP:
+		return frame.ErrNotUDP
+	case d.ip.Flags&layers.IPv4MoreFragments != 0, d.ip.FragOffset != 0: // they are not put together, though a host should up to 576 bytes (RFC 791 section 3.1)
+		return frame.ErrFragment
+	case d.udpErr != nil, bool(d.udpCut),
+		d.udp.Length == 0: // it is 8 at least (RFC 768)
+		return frame.ErrUDPLength
 	}
-	if d.ipErr != nil && d.ip.IHL > 5 {
-		return true // its options
-	}
-	if err == frame.ErrUDPLength {
-		return d.udpErr != nil || d.short || d.udp.Length == 0
-	}
-	udp := d.ip.Payload[:d.udp.Length]
 	pseudo := binary.BigEndian.AppendUint16(bytes.Join([][]byte{d.ip.SrcIP, d.ip.DstIP, {0, 17}}, nil), d.udp.Length)
-	return err == frame.ErrUDPChecksum && d.udp.Checksum != 0 && sum(append(pseudo, udp...)) != 0xffff
+	if d.udp.Checksum != 0 && sum(append(pseudo, d.ip.Payload[:d.udp.Length]...)) != 0xffff { // RFC 768
+		return frame.ErrUDPChecksum
+	}
+	return nil
 }
-
-var _ gopacket.DecodeFeedback = &dissected{}

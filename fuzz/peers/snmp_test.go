@@ -2,9 +2,7 @@ package peers
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -14,67 +12,48 @@ import (
 	"github.com/clusto/clusto-engine/fuzz/corpus"
 )
 
-var errPanic = errors.New("gosnmp panicked")
-
-// unmarshal has gosnmp read a message. Its panics are its own.
-func unmarshal(b []byte) (p *gosnmp.SnmpPacket, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: %v", errPanic, r)
-		}
-	}()
-	return (&gosnmp.GoSNMP{Version: gosnmp.Version2c, Community: "public"}).UnmarshalTrap(b, false)
+// unmarshal has gosnmp read a message.
+func unmarshal(b []byte) (*gosnmp.SnmpPacket, error) {
+	return (&gosnmp.GoSNMP{Version: gosnmp.Version2c, Community: "public"}).UnmarshalTrap(bytes.Clone(b), false)
 }
 
 // FuzzTrapAgainstGosnmp: a message that one of both takes the other takes too, and it reads the
-// same, but where stricter and laxer say why not.
+// same. What we refuse on purpose is in refused, what we take on purpose in undecodable and in
+// longTicks: each form of a message with its section, and no other form.
 func FuzzTrapAgainstGosnmp(f *testing.F) {
 	corpus.Add(f, corpus.SNMP(f))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var m snmp.Message
 		err := m.Parse(b)
-		p, theirErr := unmarshal(bytes.Clone(b))
+		p, theirErr := unmarshal(b)
 		switch {
-		case err == nil && theirErr == nil:
-			compare(t, &m, p)
-		case err == nil && !laxer(theirErr):
+		case theirErr == nil:
+			if want := refused(b); err != want {
+				t.Fatalf("%v, want %v; gosnmp takes % x: %+v", err, want, b, p)
+			}
+			if err == nil {
+				compare(t, &m, p)
+			}
+		case err == nil && !laxer(b, &m, theirErr):
 			t.Errorf("gosnmp: %v; we take % x", theirErr, b)
-		case theirErr == nil && !stricter(err, b, p):
-			t.Errorf("%v; gosnmp takes % x: %+v", err, b, p)
 		}
 	})
 }
 
-// laxer: values are not decoded before somebody asks (RFC 3416 section 3: each has its own syntax),
-// while gosnmp refuses the whole message for one of them, or panics.
-func laxer(theirs error) bool {
-	return strings.Contains(theirs.Error(), "error decoding value: ") || errors.Is(theirs, errPanic)
-}
-
-// stricter reports whether we refuse a message on purpose that gosnmp takes: as far as gosnmp
-// gives what it read, the fault that we name has to be in it.
-func stricter(err error, b []byte, p *gosnmp.SnmpPacket) bool {
-	switch err {
-	case snmp.ErrVersion: // 0 and 1 (RFC 1157 section 4, RFC 1901 section 3); gosnmp cuts it to one byte
-		return p.Version > gosnmp.Version2c || !bytes.Contains(b, []byte{snmp.TagInteger, 1, byte(p.Version), snmp.TagOctetString})
-	case snmp.ErrPDU: // a trap in version 1, a trap or an inform in 2c (RFC 1157 section 4.1.6, RFC 3416 section 4.2)
-		return p.PDUType != gosnmp.Trap && p.PDUType != gosnmp.SNMPv2Trap && p.PDUType != gosnmp.InformRequest || (p.PDUType == gosnmp.Trap) != (p.Version == gosnmp.Version1)
-	case snmp.ErrTrapOID: // sysUpTime.0 and snmpTrapOID.0 first (RFC 3416 section 4.2.6), of their own types (RFC 3418 section 2)
-		return p.Version == gosnmp.Version2c && (!holds(p, 0, ".1.3.6.1.2.1.1.3.0", gosnmp.TimeTicks) || !holds(p, 1, ".1.3.6.1.6.3.1.1.4.1.0", gosnmp.ObjectIdentifier))
-	case snmp.ErrLength: // definite lengths alone (RFC 3417 section 8), of no more than four bytes
-		return slices.ContainsFunc(b, func(c byte) bool { return c == 0x80 || c > 0x84 })
-	case snmp.ErrTag, // the types that the PDUs are defined with (RFC 1157 section 4.1.6, RFC 3416 section 3)
-		snmp.ErrTruncated, snmp.ErrTrailing, // a SEQUENCE consists of its parts alone (X.690 section 8.9)
-		snmp.ErrInteger, // numbers have 32 bits (RFC 2578 sections 7.1.1 and 7.1.8)
-		snmp.ErrOID,     // names in their only encoding, sub-identifiers of 32 bits (X.690 section 8.19, RFC 2578 section 3.5)
-		snmp.ErrAddress: // four bytes (RFC 2578 section 7.1.5)
-		return true
+// laxer reports whether gosnmp refuses on its own a message that we take.
+func laxer(b []byte, m *snmp.Message, theirs error) bool {
+	if strings.HasSuffix(theirs.Error(), "error in parseUint: "+gosnmp.ErrIntegerTooLarge.Error()) {
+		return longTicks(b)
 	}
-	return false
-}
-
-func holds(p *gosnmp.SnmpPacket, i int, name string, typ gosnmp.Asn1BER) bool {
-	return i < len(p.Variables) && p.Variables[i].Name == name && p.Variables[i].Type == typ
+	for it := m.VarBinds(); ; {
+		v, ok := it.Next()
+		if !ok {
+			return false
+		}
+		if undecodable(v) {
+			return strings.Contains(theirs.Error(), "error decoding value: ")
+		}
+	}
 }
 
 // compare holds a message against what gosnmp makes of it.
@@ -83,12 +62,17 @@ func compare(t *testing.T, m *snmp.Message, p *gosnmp.SnmpPacket) {
 	if byte(p.PDUType) != m.PDU || byte(p.Version) != byte(m.Version) || p.Community != string(m.Community) {
 		t.Errorf("%+v; gosnmp: %+v", m, p)
 	}
-	if m.PDU != snmp.TagTrapV1 && p.RequestID != uint32(m.RequestID) {
-		t.Errorf("request id %d, gosnmp's is %d", m.RequestID, int32(p.RequestID))
+	if m.PDU == snmp.TagTrapV1 {
+		compareV1(t, m, p)
+	} else {
+		compareV2(t, m, p)
 	}
-	if m.PDU == snmp.TagTrapV1 && (p.AgentAddress != fmt.Sprintf("%d.%d.%d.%d", m.AgentAddr[0], m.AgentAddr[1], m.AgentAddr[2], m.AgentAddr[3]) || uint32(p.Timestamp) != m.UpTime) {
-		t.Errorf("%+v; gosnmp: %s, %d", m, p.AgentAddress, p.Timestamp)
-	}
+	compareVariables(t, m, p)
+}
+
+// compareVariables compares all variable bindings.
+func compareVariables(t *testing.T, m *snmp.Message, p *gosnmp.SnmpPacket) {
+	t.Helper()
 	n := 0
 	for it := m.VarBinds(); ; n++ {
 		v, ok := it.Next()
@@ -108,23 +92,33 @@ func compare(t *testing.T, m *snmp.Message, p *gosnmp.SnmpPacket) {
 	}
 }
 
-// sameValue compares the types that MAC notifications have. gosnmp gives a type of
-// its own to a value that it cannot decode.
-func sameValue(v snmp.VarBind, w gosnmp.SnmpPDU) bool {
-	if byte(w.Type) != v.Tag {
-		return w.Type == gosnmp.UnknownType || w.Type == gosnmp.OpaqueFloat || w.Type == gosnmp.OpaqueDouble || w.Type == gosnmp.Null
+// compareV1 compares agent-addr and time-stamp, and enterprise, generic-trap and specific-trap as far
+// as we give them: as the name of the trap (RFC 3584 section 3.1).
+func compareV1(t *testing.T, m *snmp.Message, p *gosnmp.SnmpPacket) {
+	t.Helper()
+	addr := fmt.Sprintf("%d.%d.%d.%d", m.AgentAddr[0], m.AgentAddr[1], m.AgentAddr[2], m.AgentAddr[3])
+	if p.AgentAddress != addr || uint64(p.Timestamp) != uint64(m.UpTime) {
+		t.Errorf("%s, %d; gosnmp: %s, %d", addr, m.UpTime, p.AgentAddress, p.Timestamp)
 	}
-	switch v.Tag {
-	case snmp.TagOctetString:
-		b, ok := w.Value.([]byte)
-		return ok && bytes.Equal(b, v.Value)
-	case snmp.TagInteger:
-		n, ok := v.Int()
-		return !ok || w.Value == int(n)
-	case snmp.TagOID:
-		return len(v.Value) == 0 || v.Value[len(v.Value)-1]&0x80 != 0 || w.Value == "."+snmp.OID(v.Value).String()
+	const enterpriseSpecific = 6
+	want := fmt.Sprintf("%s.0.%d", p.Enterprise, p.SpecificTrap)
+	if p.GenericTrap != enterpriseSpecific {
+		want = fmt.Sprintf(".1.3.6.1.6.3.1.1.5.%d", p.GenericTrap+1)
 	}
-	return true
+	if got := "." + string(m.AppendTrapOID(nil)); got != want {
+		t.Errorf("trap %s; gosnmp: %s, %d, %d", got, p.Enterprise, p.GenericTrap, p.SpecificTrap)
+	}
+}
+
+// compareV2 compares the request id, sysUpTime.0 and snmpTrapOID.0.
+func compareV2(t *testing.T, m *snmp.Message, p *gosnmp.SnmpPacket) {
+	t.Helper()
+	if p.RequestID != uint32(m.RequestID) || p.IsInform != (m.PDU == snmp.TagInform) {
+		t.Errorf("request id %d of PDU %#x, gosnmp's is %d (inform: %v)", m.RequestID, m.PDU, int32(p.RequestID), p.IsInform)
+	}
+	if len(p.Variables) < 2 || p.Variables[0].Value != m.UpTime || p.Variables[1].Value != "."+string(m.AppendTrapOID(nil)) {
+		t.Errorf("trap %s at %d; gosnmp: %+v", m.AppendTrapOID(nil), m.UpTime, p.Variables)
+	}
 }
 
 // FuzzNotificationForGosnmp: traps of both versions, informs and the Response to
@@ -159,9 +153,59 @@ func FuzzNotificationForGosnmp(f *testing.F) {
 			}
 			compare(t, &inform, p)
 		}
-		p, err := unmarshal(snmp.AppendResponse(nil, &inform))
-		if err != nil || p.PDUType != gosnmp.GetResponse || p.RequestID != uint32(id) || p.Error != gosnmp.NoError || p.Community != string(community) || len(p.Variables) != 4 {
-			t.Errorf("the response: %+v, %v", p, err)
-		}
+		answers(t, snmp.AppendResponse(nil, &inform), snmp.AppendInform(nil, &n))
 	})
+}
+
+// TestForms: each form that one of both takes alone is there in the corpus, and gosnmp still does
+// what is said of it.
+func TestForms(t *testing.T) {
+	forms := map[string]error{ // nil: we take it, and gosnmp does not
+		"version-of-257":         snmp.ErrVersion,
+		"get-request":            snmp.ErrPDU,
+		"version-1-with-trap-v2": snmp.ErrPDU,
+		"v1-version-is-octets":   snmp.ErrTag,
+		"community-is-oid":       snmp.ErrTag,
+		"request-id-is-octets":   snmp.ErrTag,
+		"name-is-octets":         snmp.ErrTag,
+		"value-tag-of-two-bytes": snmp.ErrTag,
+		"lengths-of-5":           snmp.ErrLength,
+		"value-without-length":   snmp.ErrTruncated,
+		"value-of-octets-cut":    snmp.ErrTruncated,
+		"request-id-of-5":        snmp.ErrInteger,
+		"error-status-over":      snmp.ErrInteger,
+		"v1-specific-of-5":       snmp.ErrInteger,
+		"v1-time-of-0":           snmp.ErrInteger,
+		"v1-time-of-5-over":      snmp.ErrInteger,
+		"uptime-of-0":            snmp.ErrInteger,
+		"uptime-of-5-over":       snmp.ErrInteger,
+		"oid-leading-80":         snmp.ErrOID,
+		"oid-empty":              snmp.ErrOID,
+		"v1-enterprise-empty":    snmp.ErrOID,
+		"v1-agent-of-0":          snmp.ErrAddress,
+		"no-variables":           snmp.ErrTrapOID,
+		"uptime-second":          snmp.ErrTrapOID,
+		"v1-time-of-10-padded":   nil,
+		"value-integer-of-0":     nil,
+		"value-integer-of-9":     nil,
+		"value-address-of-3":     nil,
+		"value-oid-cut":          nil,
+		"value-oid-over":         nil,
+		"value-opaque-of-0":      nil,
+		"value-float-of-3":       nil,
+		"value-double-of-4":      nil,
+	}
+	for _, in := range corpus.SNMP(t) {
+		name := strings.TrimPrefix(in.Name, "snmp/")
+		var m snmp.Message
+		err := m.Parse(in.Bytes)
+		_, theirErr := unmarshal(in.Bytes)
+		want, ok := forms[name]
+		if delete(forms, name); ok && (err != want || (theirErr == nil) != (want != nil)) {
+			t.Errorf("%s: %v, want %v; gosnmp: %v", name, err, want, theirErr)
+		}
+	}
+	for name := range forms {
+		t.Errorf("no %s in the corpus", name)
+	}
 }

@@ -1,0 +1,96 @@
+package fuzz
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+
+	"github.com/clusto/clusto-engine/codec/frame"
+	"github.com/clusto/clusto-engine/codec/snmp"
+	"github.com/clusto/clusto-engine/engine"
+	"github.com/clusto/clusto-engine/engine/trap"
+	"github.com/clusto/clusto-engine/fuzz/corpus"
+)
+
+// FuzzTrapEngine: any frame, one to three times, ends in one counted verdict each; what the
+// journal has room for is there as a whole, and an inform is answered once, to who sent it, after
+// that. gopacket reads the Response's frame here, and gosnmp the Response in fuzz/peers.
+func FuzzTrapEngine(f *testing.F) {
+	for i, in := range append(corpus.Frames(f), InFrames(corpus.SNMP(f), trap.Port)...) {
+		f.Add(in.Bytes, true, uint8(i), uint8(255), false)
+		f.Add(in.Bytes, true, uint8(i), uint8(i%4), i%8 == 7)
+	}
+	f.Fuzz(func(t *testing.T, b []byte, mend bool, more, room uint8, deaf bool) {
+		n := 1 + int(more%3)
+		s := Traps{Room: int(room), Deaf: deaf}
+		var packets []engine.Packet
+		for range n {
+			packets = append(packets, *Received(b, mend))
+		}
+		s.Take(t, packets...)
+		addUp(t, &s, n)
+		p := Received(b, mend)
+		var u frame.UDP4
+		var msg snmp.Message
+		readable := u.Parse(p.Data, p.CsumPartial) == nil && msg.Parse(u.Payload) == nil
+		inform := readable && msg.PDU == snmp.TagInform
+		c := &s.Counted.Verdicts
+		if taken := c[engine.Queued] + c[engine.Reply] + c[engine.OtherTrap]; !readable && taken > 0 || inform && c[engine.Journaled]+c[engine.OtherTrap] > 0 || !inform && c[engine.Acknowledged]+c[engine.Reply] > 0 {
+			t.Errorf("PDU %#x: %v", msg.PDU, c)
+		}
+		for _, answer := range s.Sent {
+			readResponse(t, answer, dissect(p.Data))
+			if want := snmp.AppendResponse(nil, &msg); !bytes.HasSuffix(answer, want) {
+				t.Errorf("a response of % x, want % x", answer, want)
+			}
+		}
+	})
+}
+
+// addUp: each of n frames, which are the same, has one end, and one in the journal before it if it
+// waited for that; the frames and events that went out are those that are counted.
+func addUp(t *testing.T, s *Traps, n int) {
+	t.Helper()
+	c, ends := &s.Counted.Verdicts, uint64(0)
+	for v, times := range c {
+		switch engine.Verdict(v) {
+		case engine.Queued:
+		case engine.Malformed, engine.BadChecksum, engine.NotForUs, engine.Fragment, engine.WrongCommunity, engine.OtherTrap, engine.Reply:
+			if ends += times; times != 0 && times != uint64(n) {
+				t.Errorf("%v %d times, of %d frames that are the same", engine.Verdict(v), times, n)
+			}
+		case engine.Journaled, engine.Acknowledged, engine.JournalFull:
+			ends += times
+		default:
+			if times > 0 {
+				t.Errorf("verdict %v", engine.Verdict(v))
+			}
+		}
+	}
+	kept := n
+	if s.Records > 0 {
+		kept = min(n, s.Room*n/s.Records)
+	}
+	queued, full := c[engine.Queued], c[engine.JournalFull]
+	if s.Counted.Received != uint64(n) || ends != uint64(n) || queued != c[engine.Journaled]+c[engine.Acknowledged]+full || full > 0 && full != uint64(n-kept) {
+		t.Errorf("%d frames of %d, %d ends, room for %d: %v", s.Counted.Received, n, ends, kept, c)
+	}
+	if s.Records%n != 0 || len(s.Events) != min(s.Records, s.Room) || s.Records > 0 && (queued != uint64(n) || full != uint64(n-kept)) {
+		t.Errorf("%d records, %d events in the journal, which has room for %d: %v", s.Records, len(s.Events), s.Room, c)
+	}
+	answers := c[engine.Reply] + c[engine.Acknowledged]
+	if s.Counted.Sent+s.Counted.TxDropped != answers || s.Deaf != (s.Counted.TxDropped > 0) && answers > 0 || s.Counted.Sent != uint64(len(s.Sent)) {
+		t.Errorf("%d answers, %d sent and %d dropped (deaf: %v), %d went out", answers, s.Counted.Sent, s.Counted.TxDropped, s.Deaf, len(s.Sent))
+	}
+}
+
+// readResponse has gopacket read the frame of a Response: back the way the inform came.
+func readResponse(t *testing.T, answer []byte, q dissected) {
+	t.Helper()
+	d := dissect(answer)
+	if d.fault() != nil || !slices.Equal(d.tags, q.tags) ||
+		!bytes.Equal(d.eth.DstMAC, q.eth.SrcMAC) || !bytes.Equal(d.eth.SrcMAC, Link.MAC[:]) ||
+		!d.ip.DstIP.Equal(q.ip.SrcIP) || !d.ip.SrcIP.Equal(q.ip.DstIP) || d.udp.DstPort != q.udp.SrcPort || d.udp.SrcPort != trap.Port {
+		t.Errorf("gopacket: the response %+v to %+v", d, q)
+	}
+}
