@@ -9,6 +9,7 @@ import (
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
 
+	"github.com/clusto/clusto-engine/codec/dhcp4"
 	"github.com/clusto/clusto-engine/codec/frame"
 	"github.com/clusto/clusto-engine/engine"
 	"github.com/clusto/clusto-engine/fuzz/corpus"
@@ -66,7 +67,6 @@ func readReply(t *testing.T, v engine.Verdict, out []byte, p *engine.Packet) {
 	if err := req.Parse(p.Data, true); err != nil || !bytes.Equal(d.ClientHWAddr, Known[:]) || !bytes.Equal(d.ClientHWAddr, req.Payload[28:34]) {
 		t.Fatalf("%v to %v, who asked for %x (%v)", v, d.ClientHWAddr, req.Payload[28:34], err)
 	}
-	yours := d.YourClientIP.String()
 	typ := byte(0)
 	for _, o := range d.Options {
 		if o.Type == layers.DHCPOptMessageType {
@@ -76,12 +76,33 @@ func readReply(t *testing.T, v engine.Verdict, out []byte, p *engine.Packet) {
 			t.Errorf("gopacket: an option %v among the others", o)
 		}
 	}
-	nothing := yours == "0.0.0.0"
-	if nak := v == engine.Nak; nak != (typ == byte(layers.DHCPMsgTypeNak)) || nak && !nothing || !nothing && !slices.Contains(Gives, yours) || nothing && !nak && typ != byte(layers.DHCPMsgTypeAck) {
-		t.Errorf("%v of type %d gives %s", v, typ, yours)
+	q, _ := dhcp4.Parse(req.Payload)
+	var x dhcp4.Index
+	if err := x.Build(q); err != nil {
+		t.Fatalf("an answer to a broken message: %v", err)
+	}
+	asked, _ := x.Get(dhcp4.OptMessageType)
+	checkType(t, v, string(asked), typ)
+	gives := d.YourClientIP.String()
+	if none := v == engine.Nak || string(asked) == string(rune(dhcp4.Inform)); none && gives != "0.0.0.0" || !none && !slices.Contains(Gives, gives) {
+		t.Errorf("%v to type %v gives %s", v, asked, gives)
 	}
 	if int(ip.Length) > Link.MTU || ip.SrcIP.String() == "0.0.0.0" || udp.SrcPort != 67 || d.Xid != binary.BigEndian.Uint32(req.Payload[4:]) {
 		t.Errorf("%v", pkt)
+	}
+}
+
+// checkType: an answer's type is the one that the request's asks for (RFC 2131 section 4.3), none for
+// BOOTP's (RFC 1534 section 2).
+func checkType(t *testing.T, v engine.Verdict, asked string, typ byte) {
+	t.Helper()
+	want := map[string]dhcp4.MessageType{"": 0, string(rune(dhcp4.Discover)): dhcp4.Offer, string(rune(dhcp4.Request)): dhcp4.Ack, string(rune(dhcp4.Inform)): dhcp4.Ack}
+	answer, ok := want[asked]
+	if v == engine.Nak {
+		ok, answer = asked == string(rune(dhcp4.Request)), dhcp4.Nak
+	}
+	if !ok || typ != byte(answer) {
+		t.Errorf("%v of type %d to type % x", v, typ, asked)
 	}
 }
 

@@ -73,7 +73,7 @@ func (s *Traps) Take(tb testing.TB, packets ...engine.Packet) {
 	stats := engine.NewStats(1)
 	server := trap.NewServer(trap.Config{
 		Journal: s, Communities: []string{"public"}, Counter: stats.Counter(0),
-		Events: len(packets) * engine.FrameSize, Replies: len(packets) * 2 * engine.FrameSize,
+		Events: len(packets) * engine.FrameSize / 11, Replies: len(packets) * 2 * engine.FrameSize, // as many records as there may be
 	})
 	s.packets = packets
 	w := engine.Worker{Conn: s, Handler: server.Handler(), Counter: stats.Counter(0), Crashed: func(err error) { tb.Error(err) }}

@@ -2,7 +2,6 @@ package peers
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -17,19 +16,32 @@ import (
 	"github.com/clusto/clusto-engine/fuzz/corpus"
 )
 
-// FuzzDHCPAgainstInsomniac: a message reads as insomniacslk/dhcp reads it. On
-// purpose we are laxer: a missing cookie is BOOTP's (RFC 951 section 3), and a
-// missing End is tolerated (RFC 2132 section 3.2); and
-// stricter: hlen is 16 at most (RFC 2131 section 2). It does not know overload (RFC
-// 2132 section 9.3): the options field alone is compared.
+// FuzzDHCPAgainstInsomniac: a message reads as insomniacslk/dhcp reads it. On purpose we are stricter:
+// hlen is 16 at most (RFC 2131 section 2); and laxer: without a cookie, or the bytes for it, a message is
+// BOOTP's (RFC 951 section 3), and an End alone may be missing (RFC 2132 section 3.2). It does not know
+// overload (RFC 2132 section 9.3): the options field alone is compared.
 func FuzzDHCPAgainstInsomniac(f *testing.F) {
 	corpus.Add(f, corpus.DHCP(f))
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		v, err := dhcp4.Parse(msg)
 		theirs, theirErr := dhcpv4.FromBytes(msg)
-		if err != nil || !v.HasCookie() {
-			if theirErr == nil && !errors.Is(err, dhcp4.ErrHLen) {
-				t.Errorf("%v, and the library takes it", err)
+		switch {
+		case len(msg) < dhcp4.FixedLen:
+			if err != dhcp4.ErrShort || theirErr == nil {
+				t.Errorf("%d bytes: %v, and the library says %v", len(msg), err, theirErr)
+			}
+			return
+		case msg[2] > 16:
+			if err != dhcp4.ErrHLen {
+				t.Errorf("hlen %d: %v", msg[2], err)
+			}
+			return
+		case err != nil:
+			t.Fatalf("%d bytes: %v, and the library says %v", len(msg), err, theirErr)
+		}
+		if cookie := bytes.HasPrefix(msg[dhcp4.FixedLen:], []byte{0x63, 0x82, 0x53, 0x63}); v.HasCookie() != cookie || !cookie {
+			if v.HasCookie() || cookie || theirErr == nil {
+				t.Errorf("a cookie: %v, we say %v, the library %v", cookie, v.HasCookie(), theirErr)
 			}
 			return
 		}
@@ -38,7 +50,7 @@ func FuzzDHCPAgainstInsomniac(f *testing.F) {
 		for code, val, ok := it.Next(); ok; code, val, ok = it.Next() {
 			ours[code] = append(ours[code], val...)
 		}
-		if it.Err() == nil && errors.Is(theirErr, io.ErrUnexpectedEOF) {
+		if it.Err() == nil && theirErr == io.ErrUnexpectedEOF {
 			theirs, theirErr = dhcpv4.FromBytes(append(bytes.Clone(msg), dhcp4.OptEnd)) // it is all that is missing
 		}
 		if (it.Err() == nil) != (theirErr == nil) {
@@ -67,7 +79,7 @@ func compareFixed(t *testing.T, v dhcp4.View, m *dhcpv4.DHCPv4) {
 	same := v.Op() == uint8(m.OpCode) && v.HType() == uint8(m.HWType) && v.Hops() == m.HopCount && xid == [4]byte(m.TransactionID) &&
 		v.Secs() == m.NumSeconds && v.Flags() == m.Flags && v.CIAddr() == [4]byte(m.ClientIPAddr.To4()) && v.YIAddr() == [4]byte(m.YourIPAddr.To4()) &&
 		v.SIAddr() == [4]byte(m.ServerIPAddr.To4()) && v.GIAddr() == [4]byte(m.GatewayIPAddr.To4()) &&
-		bytes.HasPrefix(chaddr[:], m.ClientHWAddr) && name(v.SName()) == m.ServerHostName && name(v.File()) == m.BootFileName
+		bytes.Equal(chaddr[:v.HLen()], m.ClientHWAddr) && name(v.SName()) == m.ServerHostName && name(v.File()) == m.BootFileName
 	if !same {
 		t.Errorf("the fixed fields of % x differ from %+v", v.Vend(), m)
 	}
@@ -97,15 +109,18 @@ func FuzzReplyForInsomniac(f *testing.F) {
 			t.Fatalf("the library does not read a reply: %v", err)
 		}
 		q, _ := dhcp4.Parse(msg)
-		yours := m.YourIPAddr.String()
-		nak := m.MessageType() == dhcpv4.MessageTypeNak
-		given := slices.Contains(fuzz.Gives, yours) || yours == "0.0.0.0" && (nak || m.MessageType() == dhcpv4.MessageTypeAck)
-		if m.OpCode != dhcpv4.OpcodeBootReply || !bytes.Equal(m.ClientHWAddr, fuzz.Known[:]) || m.TransactionID != dhcpv4.TransactionID(msg[4:8]) || nak != (v == engine.Nak) || !given {
-			t.Errorf("%v to % x: %v", v, q.MAC(), m.Summary())
-		}
 		var x dhcp4.Index
 		if err := x.Build(q); err != nil {
 			t.Fatalf("an answer to a broken message: %v", err)
+		}
+		typ, _ := x.Get(dhcp4.OptMessageType)
+		nak := m.MessageType() == dhcpv4.MessageTypeNak
+		gives := m.YourIPAddr.String()
+		if none := nak || string(typ) == string(rune(dhcp4.Inform)); none && gives != "0.0.0.0" || !none && !slices.Contains(fuzz.Gives, gives) { // RFC 2131 section 4.3.2, 4.3.5
+			t.Errorf("%v to type %v gives %s", v, typ, gives)
+		}
+		if m.OpCode != dhcpv4.OpcodeBootReply || !bytes.Equal(m.ClientHWAddr, fuzz.Known[:]) || m.TransactionID != dhcpv4.TransactionID(msg[4:8]) || nak != (v == engine.Nak) {
+			t.Errorf("%v to % x: %v", v, q.MAC(), m.Summary())
 		}
 		if agent, _ := x.Get(dhcp4.OptAgentInfo); !bytes.Equal(m.Options[dhcp4.OptAgentInfo], agent) {
 			t.Errorf("option 82 came back as % x, want % x", m.Options[dhcp4.OptAgentInfo], agent)
