@@ -1,17 +1,20 @@
 package fuzz
 
 import (
+	"maps"
+	"slices"
 	"testing"
 
 	"github.com/clusto/clusto-engine/codec/dhcp4"
 	"github.com/clusto/clusto-engine/codec/frame"
 	"github.com/clusto/clusto-engine/codec/macnotify"
 	"github.com/clusto/clusto-engine/codec/snmp"
+	"github.com/clusto/clusto-engine/engine"
 	"github.com/clusto/clusto-engine/fuzz/corpus"
 )
 
-// readers read the whole corpus, each format with its codec: they count what
-// they find. The guard and the benchmark share them.
+// readers read the whole corpus, each format with its codec, and the DHCP engine answers it:
+// they count what they find. The guard and the benchmark share them.
 func readers(tb testing.TB) map[string]func() int {
 	var (
 		u  frame.UDP4
@@ -27,7 +30,15 @@ func readers(tb testing.TB) map[string]func() int {
 			return n
 		}
 	}
+	handler, slot := NewHandler(tb), make([]byte, 0, engine.FrameSize)
+	in["engine"] = append(InFrames(corpus.DHCP(tb), dhcp4.ServerPort), corpus.Frames(tb)...)
+	p := Received(nil, false)
 	return map[string]func() int{
+		"engine": each("engine", func(b []byte) int {
+			p.Data = b
+			out, _ := handler.Handle(slot, p)
+			return len(out)
+		}),
 		"frame": each("frame", func(b []byte) int {
 			_ = u.Parse(b, false)
 			return len(u.Payload)
@@ -77,7 +88,9 @@ func TestCorpusNoAllocs(t *testing.T) {
 }
 
 func BenchmarkCorpus(b *testing.B) {
-	for kind, read := range readers(b) {
+	all := readers(b)
+	for _, kind := range slices.Sorted(maps.Keys(all)) {
+		read := all[kind]
 		b.Run(kind, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

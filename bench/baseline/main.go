@@ -23,8 +23,8 @@ const (
 )
 
 // packages are those between a frame that comes in and a reply or record that
-// goes out.
-var packages = []string{"./codec/...", "./cache", "./engine", "./engine/dhcp", "./engine/trap"}
+// goes out, and fuzz, which has them read all that the corpus holds.
+var packages = []string{"./codec/...", "./cache", "./engine", "./engine/dhcp", "./engine/trap", "./fuzz"}
 
 type flags struct {
 	Record bool   `help:"Write what is measured to ${file}."`
