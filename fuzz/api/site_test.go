@@ -158,7 +158,8 @@ func TestResetLeavesNothing(t *testing.T) {
 	s := open(t)
 	before := s.content(t)
 	wrote := 0
-	for _, session := range sessions {
+	for _, in := range corpus.Texts(t, "http") {
+		session := string(in.Bytes)
 		h := httpd.New(httpd.Config{Store: s.store})
 		for line := range strings.Lines(session) {
 			ask(t, h, line)

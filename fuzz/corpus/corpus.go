@@ -1,13 +1,14 @@
 // Package corpus holds the inputs that tests, benchmarks and fuzz targets share:
 // what clients, switches and older servers really sent (recorded), and edge
-// cases by hand, one file each (dhcp4, frame, snmp, macnotify), whose name says
-// what is special and whose comments say what each byte is.
+// cases by hand, one file each, whose name and first line say what is special.
 //
-// A file by hand is text: bytes in hex, "00*16" for sixteen of them, and what
-// follows a # on a line is a comment.
+// Of a wire format (dhcp4, frame, snmp, macnotify) a file is bytes in hex, "00*16"
+// for sixteen of them, and what follows a # on a line is a comment, which says what
+// they are. Of a text (yaml, csv, conf, ini, http) it is the text, behind its first line.
 package corpus
 
 import (
+	"bytes"
 	"embed"
 	"encoding/binary"
 	"encoding/hex"
@@ -19,7 +20,7 @@ import (
 	"testing"
 )
 
-//go:embed dhcp4 frame snmp macnotify recorded
+//go:embed dhcp4 frame snmp macnotify recorded yaml csv conf ini http
 var files embed.FS
 
 // Input is one input. Bytes are the caller's own.
@@ -73,6 +74,10 @@ func SNMP(tb testing.TB) []Input {
 
 // History gives history messages of CISCO-MAC-NOTIFICATION-MIB by hand.
 func History(tb testing.TB) []Input { return dir(tb, "macnotify") }
+
+// Texts gives texts by hand: "yaml" and "csv" of an inventory, "conf" for services.conf, "ini" for
+// clusto.conf, "http" for runs of requests.
+func Texts(tb testing.TB, kind string) []Input { return dir(tb, kind) }
 
 // Traps gives the UDP payloads of the recording "traps", in their order: what
 // net-snmp's tools and a raw socket sent to the original. No frame has tags or
@@ -145,11 +150,13 @@ func dir(tb testing.TB, name string) (all []Input) {
 	}
 	for _, e := range entries {
 		file := path.Join(name, e.Name())
-		b, err := parse(string(read(tb, file)))
-		if err != nil {
+		b := read(tb, file)
+		if path.Ext(file) == ".txt" {
+			_, b, _ = bytes.Cut(b, []byte("\n"))
+		} else if b, err = parse(string(b)); err != nil {
 			tb.Fatalf("%s: %v", file, err)
 		}
-		all = append(all, Input{strings.TrimSuffix(file, ".hex"), b})
+		all = append(all, Input{strings.TrimSuffix(file, path.Ext(file)), b})
 	}
 	return all
 }

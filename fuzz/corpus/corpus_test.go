@@ -1,7 +1,6 @@
 package corpus
 
 import (
-	"bytes"
 	"strings"
 	"testing"
 )
@@ -26,24 +25,40 @@ func TestParse(t *testing.T) {
 
 // TestInputs: no input is there twice, and those by hand say what they are.
 func TestInputs(t *testing.T) {
-	for kind, all := range map[string][]Input{"dhcp4": DHCP(t), "frame": Frames(t), "snmp": SNMP(t), "macnotify": History(t)} {
+	kinds := map[string][]Input{"dhcp4": DHCP(t), "frame": Frames(t), "snmp": SNMP(t), "macnotify": History(t)}
+	least := map[string]int{"dhcp4": 80, "frame": 40, "snmp": 90, "macnotify": 10, "yaml": 4, "csv": 8, "conf": 15, "ini": 3, "http": 30}
+	for _, kind := range []string{"yaml", "csv", "conf", "ini", "http"} {
+		kinds[kind] = Texts(t, kind)
+	}
+	for kind, all := range kinds {
 		seen, hand := map[string]string{}, 0
 		for _, in := range all {
 			if other, ok := seen[string(in.Bytes)]; ok && !strings.HasPrefix(in.Name, "recorded/") {
 				t.Errorf("%s is %s once more", in.Name, other)
 			}
 			seen[string(in.Bytes)] = in.Name
-			if !strings.HasPrefix(in.Name, kind+"/") {
-				continue
-			}
-			hand++
-			if text := read(t, in.Name+".hex"); !bytes.HasPrefix(text, []byte("# ")) {
-				t.Errorf("%s does not begin with what is special about it", in.Name)
+			if strings.HasPrefix(in.Name, kind+"/") {
+				hand++
+				annotated(t, in)
 			}
 		}
-		if hand < 10 {
+		if hand < least[kind] {
 			t.Errorf("%d inputs by hand of %s", hand, kind)
 		}
+	}
+}
+
+// annotated: a file by hand begins with a line that says what is special, and of a text the rest is
+// the input.
+func annotated(t *testing.T, in Input) {
+	t.Helper()
+	b, err := files.ReadFile(in.Name + ".hex")
+	if err != nil {
+		b = read(t, in.Name+".txt")
+	}
+	about, text, _ := strings.Cut(string(b), "\n")
+	if !strings.HasPrefix(about, "# ") || err != nil && text != string(in.Bytes) {
+		t.Errorf("%s does not begin with what is special about it", in.Name)
 	}
 }
 

@@ -20,21 +20,16 @@ import (
 // its settings, or ends with 2 and one line, which names the file and the line of it
 // that has to be changed; what is in no file has its flag and its key named instead.
 func FuzzServicesConf(f *testing.F) {
-	for _, conf := range []string{
-		full, `{"http": {"db": "x", "max_body": 1e99}}`, `{"snmp": {"communities": [1], "mac_prefixes": "00:1e"}}`, `{"dhcp": {"workers": 1.5}}`,
-		`{"dhcp": []}`, `{"dhcp": {"cache_ttl": -1, "max_stale": "1y"}}`, `{"dhcp": {}, "dhcp": {}}`, `{"DHCP": {"api_ulr": null}}`, "[", "", "null",
-		`{"dhcp": {"extra_options": {"256": "x", "1": "y"}, "interfaces": [["a"]]}}`,
-		"{\n\"dhcp\": {\n\"interfaces\": [\"eth0\"],\n\"workers\": 99}}", "{\"http\":\n\n{\"db\": \"x\",\n\"tls_cert\": \"\\n\"}}",
-		"{\"snmp\": {\n\n\"journal_size\": 9223372036854775807,\n\"hold_down\": \"-1s\"}}", `{"dhcp": {"cache_ttl": 99999999999}}`,
-		`{"dhcp": {"a\nb": 1}}`, `{"dhcp": {"workers": 1, "workers": 2}}`, `{"dhcq": {}}`, `{"dhcp": {"log_format": "\u2028"}}`,
-	} {
-		for section := range byte(3) {
-			f.Add(conf, "[clusto]\ndsn = sqlite:///x\n", section)
+	const dsn = "[clusto]\ndsn = sqlite:///x\n"
+	for section := range byte(3) {
+		f.Add(full, dsn, section)
+		for _, conf := range corpus.Texts(f, "conf") {
+			f.Add(string(conf.Bytes), dsn, section)
 		}
 	}
-	f.Add("{}", "[DEFAULT]\ndsn: %(here)s\n[clusto]\ninclude = x\n  y\n", byte(2))
-	f.Add("{}", "[a\rb]\ndsn = x\n  y\n", byte(2))
-	f.Add("{}", "what\u2028is this", byte(2))
+	for _, ini := range corpus.Texts(f, "ini") {
+		f.Add("{}", string(ini.Bytes), byte(2))
+	}
 	dir := corpus.Folder(f)
 	f.Fuzz(func(t *testing.T, conf, ini string, section byte) {
 		fileOf(t, ini)
