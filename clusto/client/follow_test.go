@@ -19,9 +19,14 @@ import (
 	"github.com/clusto/clusto-engine/clusto/client"
 	"github.com/clusto/clusto-engine/clusto/store"
 	"github.com/clusto/clusto-engine/clusto/store/pgtest"
+	"github.com/clusto/clusto-engine/engine/labtest"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+// Many tests wait for timers, or for the disk.
+func TestMain(m *testing.M) {
+	labtest.Parallel(8)
+	pgtest.Main(m)
+}
 
 // heard is a follower who writes down what he is told.
 type heard struct {
