@@ -186,7 +186,8 @@ type Discovery struct {
 
 	mu      sync.Mutex
 	workers map[netip.Addr]*worker
-	strange []*worker // those of strangers that have stopped, the oldest first
+	strange []*worker // those of strangers that have stopped once, the oldest first
+	claims  int       // how many others will be among them
 	lines   [classes]line
 
 	health   health

@@ -9,47 +9,74 @@ const rememberStrangers = 1 << 14
 
 // remember keeps what is known of a switch whose worker has stopped. d.mu is held.
 func (d *Discovery) remember(w *worker) {
+	if w.claims {
+		d.claims--
+	}
 	switch {
 	case w.class == member, w.kept:
-	case w.after == 0 && len(d.strange) >= rememberStrangers: // there is nothing to be known
-		delete(d.workers, w.sw)
-	default:
+	case w.claims, w.after != 0:
 		w.kept = true
 		d.strange = append(d.strange, w)
+	default: // there was no room, and there is nothing to be known
+		delete(d.workers, w.sw)
 	}
+	w.claims = false
 }
 
-// room makes room for what there will be to know of another stranger: the one that
-// has been known of longest is forgotten. It reports false as long as the queue has
-// what that one ended.
-func (d *Discovery) room(ctx context.Context) bool {
-	d.mu.Lock()
-	if len(d.strange)+d.lines[stranger].running <= rememberStrangers {
-		d.mu.Unlock()
-		return true
-	}
-	w := d.strange[0]
-	d.strange[0], d.strange = nil, d.strange[1:]
-	w.kept = false
-	if w.running || w.class == member {
-		d.mu.Unlock()
-		return true
-	}
-	w.running = true // for nobody else to start it
-	d.mu.Unlock()
-	left := w.left(ctx)
+// room makes room for what there will be to know of a stranger that a worker runs
+// for: the one that has been known of longest is forgotten. It reports false as long
+// as the queue has what that one ended.
+func (w *worker) room(ctx context.Context) bool {
+	d := w.d
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if w.told {
-		d.lines[w.class].put(w.sw)
+	if w.kept {
+		return true
 	}
-	w.running, w.told = false, false
+	d.claims++
+	w.claims = true
+	old := d.oldest()
+	if old == nil {
+		return true
+	}
+	old.running = true // for nobody to start it
+	d.mu.Unlock()
+	left := old.left(ctx)
+	d.mu.Lock()
+	if old.told {
+		d.lines[old.class].put(old.sw)
+	}
+	old.running, old.told = false, false
 	if left {
-		delete(d.workers, w.sw)
-	} else {
-		d.remember(w)
+		delete(d.workers, old.sw)
+		return true
 	}
-	return left
+	d.claims--
+	w.claims = false
+	d.remember(old)
+	return false
+}
+
+// oldest takes out the stranger that has been known of longest, if one is too many.
+// d.mu is held.
+func (d *Discovery) oldest() *worker {
+	for range len(d.strange) {
+		if len(d.strange)+d.claims <= rememberStrangers {
+			return nil
+		}
+		w := d.strange[0]
+		d.strange[0], d.strange = nil, d.strange[1:]
+		switch {
+		case w.class == member:
+			w.kept = false
+		case w.running:
+			d.strange = append(d.strange, w)
+		default:
+			w.kept = false
+			return w
+		}
+	}
+	return nil
 }
 
 // left reports whether all that a worker has ended has left the queue.

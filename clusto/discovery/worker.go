@@ -21,6 +21,7 @@ type worker struct {
 	running bool      // guarded by d.mu
 	told    bool      // of events that came while it ran; guarded by d.mu
 	kept    bool      // in d.strange; guarded by d.mu
+	claims  bool      // one of d.claims; guarded by d.mu
 	class   class     // written by the worker alone, with d.mu held
 	began   time.Time // to run, but for the time that it rested
 	over    bool      // its turn is
@@ -62,7 +63,7 @@ const (
 
 func (w *worker) run(ctx context.Context) {
 	defer w.stopped()
-	if w.class == stranger && !w.d.room(ctx) {
+	if w.class == stranger && !w.room(ctx) {
 		w.wait(ctx, 0)
 		return
 	}
