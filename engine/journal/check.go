@@ -18,6 +18,7 @@ func Check(file string) (damaged bool, err error) {
 	if j.claimed() {
 		return false, nil
 	}
+	j.peekMark()
 	f, err := j.examine()
 	return f.damaged, err
 }

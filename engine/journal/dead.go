@@ -142,19 +142,13 @@ func (j *Journal) lostLetters() string {
 const these = `seq IN (SELECT value FROM json_each(?))`
 
 // dropLost takes out the damaged dead letters that were met.
-func (j *Journal) dropLost(ctx context.Context) error {
+func (j *Journal) dropLost(ctx context.Context, tx *sql.Tx) error {
 	lost := j.lostLetters()
 	if lost == "[]" {
 		return nil
 	}
-	err := j.write(ctx, func(tx *sql.Tx) (int, error) {
-		_, err := tx.ExecContext(ctx, `DELETE FROM dead WHERE `+these, lost)
-		return 0, err
-	})
-	if err != nil {
-		return j.failed("write", err)
-	}
-	return nil
+	_, err := tx.ExecContext(ctx, `DELETE FROM dead WHERE `+these, lost)
+	return err
 }
 
 // letters counts dead letters that are whole, as far as is known.

@@ -202,9 +202,6 @@ func (j *Journal) take(ctx context.Context) error {
 	if err := j.recount(ctx); err != nil {
 		return err
 	}
-	if err := j.dropLost(ctx); err != nil {
-		return err
-	}
 	return j.account(ctx, f)
 }
 
@@ -292,16 +289,12 @@ func (j *Journal) look(ctx context.Context) (err error) {
 // the last one to close it cuts off the log what SQLite does not take, and the
 // daemon would. To read only changes neither.
 func (j *Journal) leave(ctx context.Context) (err error) {
+	j.peekMark()
 	if f, err := j.examine(); err != nil {
 		return err
 	} else if f.damaged {
 		return j.toBeSaved()
 	}
-	if j.lock, err = os.Open(j.file + ".lock"); err == nil {
-		j.readMark()
-		_ = j.lock.Close() // it was read only
-	}
-	j.lock = nil
 	if j.db, err = openAs(j.file, "&mode=ro"); err != nil {
 		return err
 	}

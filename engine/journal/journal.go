@@ -135,7 +135,7 @@ func (j *Journal) open(ctx context.Context) (err error) {
 	if err := j.claim(); err != nil {
 		return err
 	}
-	j.readMark()
+	j.readMark(j.lock)
 	return j.take(ctx)
 }
 

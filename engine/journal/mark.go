@@ -5,7 +5,8 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"hash/crc32"
-	"slices"
+	"io"
+	"os"
 )
 
 // The lock file says how far the journal had come, so that what is missing from
@@ -18,14 +19,22 @@ const markSize = 8 + 8 + 4
 type mark struct{ seq, waiting int64 }
 
 // readMark reads it; marked says that there is one.
-func (j *Journal) readMark() {
+func (j *Journal) readMark(lock io.ReaderAt) {
 	b := make([]byte, markSize)
-	if _, err := j.lock.ReadAt(b, 0); err != nil {
+	if _, err := lock.ReadAt(b, 0); err != nil {
 		return // an old one is empty
 	}
 	be := binary.BigEndian
 	if crc32.Checksum(b[:16], castagnoli) == be.Uint32(b[16:]) {
 		j.mark, j.marked = mark{int64(be.Uint64(b)), int64(be.Uint64(b[8:]))}, true
+	}
+}
+
+// peekMark reads it without a claim.
+func (j *Journal) peekMark() {
+	if lock, err := os.Open(j.file + ".lock"); err == nil {
+		j.readMark(lock)
+		_ = lock.Close() // it was read only
 	}
 }
 
@@ -42,22 +51,39 @@ func (j *Journal) writeMark() {
 }
 
 // account compares what is in the file with what was acknowledged, takes from the
-// log's end what is missing and still there, and reports what is lost.
+// log's end what is missing and still there, reports what is lost, and takes out
+// damaged dead letters. All of it is one transaction, and the mark is written behind
+// it: whatever ends the program before, the next start reports the same.
 func (j *Journal) account(ctx context.Context, f findings) error {
-	ends := j.seq
-	rescued, err := j.rescue(ctx, f.loose)
+	err := j.write(ctx, func(tx *sql.Tx) (rescued int, err error) {
+		ends := j.seq
+		if rescued, err = j.rescue(ctx, tx, f.loose); err != nil {
+			return 0, err
+		}
+		j.report(f.damaged, ends, rescued)
+		if err := j.dropLost(ctx, tx); err != nil || ends >= j.mark.seq {
+			return rescued, err
+		}
+		j.seq = j.mark.seq
+		return rescued, j.goOnFrom(ctx, tx)
+	})
 	if err != nil {
 		return j.failed("write", blame(err))
 	}
-	waiting := j.waiting.Load()
+	return nil
+}
+
+// report tells what is lost of a file that ended at a number, and had some events
+// of its log's end rescued.
+func (j *Journal) report(damaged bool, ends int64, rescued int) {
+	waiting := j.waiting.Load() + int64(rescued)
 	missing := max(0, j.mark.seq-ends-int64(rescued)) // numbers; some of them were done
 	lost := max(0, j.mark.waiting-waiting)
-	if !f.damaged { // it ends early, and holds some that were done later
+	if !damaged { // it ends early, and holds some that were done later
 		lost = max(lost, min(missing, j.mark.waiting))
 	}
 	switch {
-	case !f.damaged && ends >= j.mark.seq:
-		lost = 0
+	case !damaged && ends >= j.mark.seq:
 	case !j.marked:
 		j.damaged.Add(1) // at least
 		j.cfg.Log.Error("the journal is mended: how many events waited in it is not known", "journal", j.cfg.File, "wait", waiting)
@@ -69,41 +95,36 @@ func (j *Journal) account(ctx context.Context, f findings) error {
 		j.cfg.Log.Warn("the journal is mended: no fewer events wait than before", "journal", j.cfg.File,
 			"wait", waiting, "last", ends, "last_acknowledged", j.mark.seq)
 	}
-	if ends < j.mark.seq {
-		j.seq = j.mark.seq
-		if err := j.goOnFrom(ctx, j.seq); err != nil {
-			return j.failed("write", err)
-		}
-	}
-	j.writeMark()
-	return nil
 }
 
 // rescue takes in events that were acknowledged, and that SQLite did not take.
-func (j *Journal) rescue(ctx context.Context, loose []row) (n int, err error) {
-	ends := j.seq
-	loose = slices.DeleteFunc(loose, func(r row) bool { return r.seq <= ends || r.seq > j.mark.seq })
-	if len(loose) == 0 {
-		return 0, nil
-	}
-	err = j.write(ctx, func(tx *sql.Tx) (int, error) {
-		for i := range loose {
-			if err := count(&n)(loose[i].insert(ctx, tx)); err != nil {
-				return 0, err
-			}
+func (j *Journal) rescue(ctx context.Context, tx *sql.Tx, loose []row) (n int, err error) {
+	for i := range loose {
+		if seq := loose[i].seq; seq <= j.seq || seq > j.mark.seq {
+			continue
 		}
-		return n, nil
-	})
-	return n, err
-}
-
-// goOnFrom has the next event numbered behind a number.
-func (j *Journal) goOnFrom(ctx context.Context, seq int64) error {
-	return j.write(ctx, func(tx *sql.Tx) (int, error) {
-		if _, err := tx.ExecContext(ctx, `DELETE FROM sqlite_sequence WHERE name = 'events'`); err != nil {
+		if err := count(&n)(loose[i].insert(ctx, tx)); err != nil {
 			return 0, err
 		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?)`, seq)
-		return 0, err
-	})
+	}
+	return n, nil
+}
+
+// goOnFrom has the next event numbered behind the last one.
+func (j *Journal) goOnFrom(ctx context.Context, tx *sql.Tx) error {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM sqlite_sequence WHERE name = 'events'`); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?)`, j.seq)
+	return err
+}
+
+// Try writes to the disk although there is nothing to keep, and tells whether it
+// can be written to.
+func (j *Journal) Try(ctx context.Context) error {
+	err := j.write(ctx, func(tx *sql.Tx) (int, error) { return 0, j.goOnFrom(ctx, tx) })
+	if err != nil {
+		return j.failed("write", err)
+	}
+	return nil
 }

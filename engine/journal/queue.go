@@ -32,7 +32,15 @@ func insertSQL(n int) string {
 // The goroutine that commits groups calls it, never a worker's: the records are
 // made without an allocation, their statement is not: the SQL driver allocates a
 // few times for each.
-func (j *Journal) Append(events []trap.Event) (stored int, err error) {
+func (j *Journal) Append(events []trap.Event) (stored int, err error) { return j.add(events, false) }
+
+// AppendAll is Append of all events, or of none if there is no room for all.
+func (j *Journal) AppendAll(events []trap.Event) error {
+	_, err := j.add(events, true)
+	return err
+}
+
+func (j *Journal) add(events []trap.Event, whole bool) (stored int, err error) {
 	gone, n := j.takeEnded(), 0
 	err = j.write(context.Background(), func(tx *sql.Tx) (int, error) {
 		left, err := j.remove(tx, &gone)
@@ -40,7 +48,9 @@ func (j *Journal) Append(events []trap.Event) (stored int, err error) {
 			return 0, err
 		}
 		room := j.cfg.Max - int(j.waiting.Load()) + left
-		n = min(len(events), max(room, 0))
+		if n = min(len(events), max(room, 0)); whole && n < len(events) {
+			n = 0
+		}
 		return n - left, j.insertAll(tx, events[:n])
 	})
 	if err != nil {

@@ -90,9 +90,21 @@ func blame(err error) error {
 	return err
 }
 
+// complete reports whether there is nothing to make.
+func (j *Journal) complete(ctx context.Context) (is bool, err error) {
+	err = j.db.QueryRowContext(ctx, `SELECT (SELECT application_id FROM pragma_application_id) = ? AND (SELECT user_version FROM pragma_user_version) = ?
+		AND (SELECT count(*) FROM sqlite_schema WHERE name IN (?, ?, ?)) = ?`,
+		applicationID, schemaVersion, tables[0].name, tables[1].name, tables[2].name, len(tables)).Scan(&is)
+	return is, blame(err)
+}
+
 // make completes the tables, at once, and brings them into the file itself, so
-// that it is a journal without its write-ahead log.
+// that it is a journal without its write-ahead log. A complete journal is left as it
+// is: to write would take the place of what may be rescued from its log's end.
 func (j *Journal) make(ctx context.Context) error {
+	if is, err := j.complete(ctx); is || err != nil {
+		return err
+	}
 	tx, err := j.db.BeginTx(ctx, nil)
 	if err != nil {
 		return blame(err)
