@@ -55,10 +55,11 @@ func TestDiskFullAtStart(t *testing.T) {
 	}
 }
 
-// TestReadyWhileNothingIsKept: while the disk was full under the daemon it was ready,
-// though no trap came to it.
-func TestReadyWhileNothingIsKept(t *testing.T) {
-	l := newLab(t, 1)
+// onDiskThatFills is a daemon that is not ready, since the disk that its journal is on
+// is full of a file, rest.
+func onDiskThatFills(t *testing.T) (l *lab, rest string, sent int) {
+	t.Helper()
+	l = newLab(t, 1)
 	self, err := os.Executable()
 	must(t, err)
 	cmd := exec.Command("sh", "-c", `mount -t tmpfs -o size=2m full "$1" && shift && exec "$@"`, "sh", l.dir,
@@ -73,20 +74,41 @@ func TestReadyWhileNothingIsKept(t *testing.T) {
 		}
 	})
 	l.until("ready", func() bool { return l.get("/readyz") == "ready\n" })
-	rest := filepath.Join(fmt.Sprintf("/proc/%d/root", cmd.Process.Pid), l.dir, "rest")
+	rest = filepath.Join(fmt.Sprintf("/proc/%d/root", cmd.Process.Pid), l.dir, "rest")
 	if err := os.WriteFile(rest, make([]byte, 4<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("the disk is not full: %v", err)
 	}
-	sent := 0
 	l.until("not ready", func() bool {
 		l.burst(0, "public", 1, sent, 200)
 		sent += 200
 		return strings.Contains(l.get("/readyz"), "the journal could not be written when a trap came last: traps are lost until it can: write journal ")
 	})
+	return l, rest, sent
+}
+
+// TestReadyWhileNothingIsKept: while the disk was full under the daemon it was ready,
+// though no trap came to it.
+func TestReadyWhileNothingIsKept(t *testing.T) {
+	l, rest, sent := onDiskThatFills(t)
 	if l.figures()[verdict(engine.JournalFailed)] == 0 {
 		t.Error("nothing failed")
 	}
 	must(t, os.Remove(rest))
 	l.burst(0, "public", 1, sent, 1)
 	l.until("ready again", func() bool { return l.get("/readyz") == "ready\n" })
+}
+
+// TestNotReadyUntilTheNextTrap: the disk had room again, and the daemon was not ready
+// before another trap came.
+func TestNotReadyUntilTheNextTrap(t *testing.T) {
+	l, rest, sent := onDiskThatFills(t)
+	l.until("all is counted", func() bool { return l.sum("frames_total") == uint64(sent) })
+	if l.get("/readyz") == "ready\n" {
+		t.Error("it is ready while the disk is full")
+	}
+	must(t, os.Remove(rest))
+	l.until("ready again", func() bool { return l.get("/readyz") == "ready\n" })
+	before := l.figures()[verdict(engine.Journaled)]
+	l.burst(0, "public", 1, sent, 1)
+	l.count(verdict(engine.Journaled), before+1)
 }

@@ -106,26 +106,32 @@ func TestReplayKeepsDistances(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newReplayLab(t)
-			r, err := pcapgo.NewReader(bytes.NewReader(contents(t, recording)))
-			must(t, err)
-			data, info, err := r.ReadPacketData()
-			must(t, err)
-			var b bytes.Buffer
-			w := pcapgo.NewWriter(&b)
-			must(t, w.WriteFileHeader(65535, layers.LinkTypeEthernet))
-			at := bytes.Index(data, recordedServers[0].mac[:])
-			for i := range 3 {
-				data[at+5] = byte(0x91 + i)
-				info.Timestamp = time.Unix(1_700_000_000, 0).Add(time.Duration(i) * c.apart)
-				data[40], data[41] = 0, 0 // no checksum (RFC 768)
-				must(t, w.WritePacket(info, data))
-			}
-			out, errs, code := l.replay(write(t, b.Bytes()), "--hold-down", "2s")
+			out, errs, code := l.replay(write(t, threeOnAPort(t, c.apart)), "--hold-down", "2s")
 			if out != c.want || errs != "" || code != 0 {
 				t.Errorf("code %d, %s\n%s\nwant\n%s", code, errs, out, c.want)
 			}
 		})
 	}
+}
+
+// threeOnAPort is a capture of three MACs on a port, at such distances.
+func threeOnAPort(t *testing.T, apart time.Duration) []byte {
+	t.Helper()
+	r, err := pcapgo.NewReader(bytes.NewReader(contents(t, recording)))
+	must(t, err)
+	data, info, err := r.ReadPacketData()
+	must(t, err)
+	var b bytes.Buffer
+	w := pcapgo.NewWriter(&b)
+	must(t, w.WriteFileHeader(65535, layers.LinkTypeEthernet))
+	at := bytes.Index(data, recordedServers[0].mac[:])
+	for i := range 3 {
+		data[at+5] = byte(0x91 + i)
+		info.Timestamp = time.Unix(1_700_000_000, 0).Add(time.Duration(i) * apart)
+		data[40], data[41] = 0, 0 // no checksum (RFC 768)
+		must(t, w.WritePacket(info, data))
+	}
+	return b.Bytes()
 }
 
 // TestReplayOfNoCapture ends with 2, and leaves no journal.

@@ -46,6 +46,8 @@ type TrapServer struct {
 	sink    *afpacket.Sink
 	warned  once
 
+	recording *recording // of a replay
+
 	at   atomic.Int64  // when the frame of a replay came, in nanoseconds since 1970
 	fed  sync.Once     // closes find
 	find chan struct{} // closed once events are to be looked at
@@ -85,14 +87,18 @@ func NewTrapServer(ctx context.Context, cfg *SNMP, log *slog.Logger) (s *TrapSer
 		SetMAC: cfg.DiscoverMAC, IPManagers: cfg.managers(), SetIP: len(cfg.DiscoverIP) > 0, Timeout: cfg.DiscoverTimeout,
 		Stepwise: func() bool { return s.client.Server() == client.Original },
 	})
-	s.kept = s.keeping(ctx)
-	s.traps = trap.NewServer(trap.Config{
+	s.kept = &keeping{Journal: s.journal, came: s.finds.Came, wake: s.finds.Wake}
+	traps := trap.Config{
 		Journal: s.kept, Communities: cfg.Community, Sources: cfg.prefixes(),
 		Counter: s.stats.Counter(len(cfg.Interface)), Report: s.problem, Now: s.now,
-	})
+	}
 	if cfg.Replay == "" {
 		s.look()
+	} else {
+		s.recording = &recording{max: cfg.JournalSize, stats: engine.NewStats(1)}
+		traps.Journal, traps.Counter = s.recording, s.recording.stats.Counter(0)
 	}
+	s.traps = trap.NewServer(traps)
 	return s, s.open()
 }
 
@@ -195,6 +201,7 @@ func (s *TrapServer) Run(ctx context.Context) error {
 		}
 	})
 	rest.Go(func() { s.revived(ctx) })
+	rest.Go(func() { s.kept.retry(ctx) })
 	<-ctx.Done()
 	for _, g := range s.links {
 		g.Conn(0).Stop()
@@ -283,7 +290,7 @@ func serveSNMP(ctx context.Context, cfg *SNMP, log *slog.Logger, read ReadCaptur
 	var capture *replay
 	if cfg.Replay != "" {
 		var err error
-		if capture, err = openReplay(cfg.Replay, read); err != nil {
+		if capture, err = openReplay(ctx, cfg.Replay, read); err != nil {
 			return err
 		}
 		defer capture.file.Close()

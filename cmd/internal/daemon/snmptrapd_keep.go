@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"sync/atomic"
+	"time"
 
 	"github.com/clusto/clusto-engine/engine/journal"
 	"github.com/clusto/clusto-engine/engine/trap"
@@ -15,37 +16,55 @@ type keeping struct {
 	*journal.Journal
 	came func(sw netip.Addr)
 	wake func()
-	room func() bool // waits for room; false if there is to be none. nil: do not wait
 
-	failed atomic.Pointer[error] // of the last group, if it is not on disk
-}
-
-// keeping makes it; in a replay it waits for room until ctx is over.
-func (s *TrapServer) keeping(ctx context.Context) *keeping {
-	k := &keeping{Journal: s.journal, came: s.finds.Came, wake: s.finds.Wake}
-	if s.cfg.Replay != "" {
-		k.room = func() bool { return s.room(ctx) }
-	}
-	return k
+	failed atomic.Pointer[error] // of the last group, if it is not on disk, and nothing has been since
 }
 
 // Append implements trap.Journal.
 func (k *keeping) Append(events []trap.Event) (kept int, err error) {
+	kept, err = k.Journal.Append(events)
+	k.tell(events[:kept], err)
+	return kept, err
+}
+
+// AppendAll keeps all events or none.
+func (k *keeping) AppendAll(events []trap.Event) error {
+	err := k.Journal.AppendAll(events)
+	if err != nil {
+		events = nil
+	}
+	k.tell(events, err)
+	return err
+}
+
+// tell tells discovery what is kept, and notReady why the rest is not.
+func (k *keeping) tell(kept []trap.Event, err error) {
+	if len(kept) > 0 {
+		for i := range kept {
+			k.came(netip.AddrFrom4(kept[i].Switch))
+		}
+		k.wake()
+	}
+	k.failed.Store(nil)
+	if err != nil && !errors.Is(err, trap.ErrFull) {
+		failure := err // err itself stays off the heap
+		k.failed.Store(&failure)
+	}
+}
+
+// retry tries once a second whether a journal that could not be written can be again:
+// traps may come seldom.
+func (k *keeping) retry(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
 	for {
-		n, err := k.Journal.Append(events[kept:])
-		if kept += n; n > 0 {
-			for _, e := range events[kept-n : kept] {
-				k.came(netip.AddrFrom4(e.Switch))
-			}
-			k.wake()
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
 		}
-		k.failed.Store(nil)
-		if err != nil && !errors.Is(err, trap.ErrFull) {
-			failure := err // err itself stays off the heap
-			k.failed.Store(&failure)
-		}
-		if !errors.Is(err, trap.ErrFull) || k.room == nil || !k.room() {
-			return kept, err
+		if failed := k.failed.Load(); failed != nil && k.Try(ctx) == nil {
+			k.failed.CompareAndSwap(failed, nil) // unless a group failed meanwhile
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // notReady is empty while every interface is up, and the journal has room and could
-// be written when a trap came last. Whether the inventory is up does not count:
+// be written when a trap came last, or since. Whether the inventory is up does not count:
 // events are kept.
 func (s *TrapServer) notReady() []string {
 	why := s.links.down()
