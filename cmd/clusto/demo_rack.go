@@ -305,7 +305,7 @@ func (d *demo) showUnmapped(context.Context) error {
 		return err
 	}
 	d.say("\n\"clusto traps\" lists what nothing could be made of:")
-	return (&trapsFlags{Journal: d.journal()}).run(context.Background(), os.Stdout)
+	return (&trapsFlags{Journal: d.journal()}).run(context.Background(), os.Stdout, os.Stderr)
 }
 
 // awaitLetter waits until the dead letter is on disk: they are written in groups.

@@ -47,7 +47,7 @@ func trapsMain(args []string) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := flags.run(ctx, os.Stdout); errors.Is(err, journal.ErrConfig) {
+	if err := flags.run(ctx, os.Stdout, os.Stderr); errors.Is(err, journal.ErrConfig) {
 		return fail("traps", exitUsage, fmt.Errorf("%w; --journal says which one is meant", err))
 	} else if err != nil {
 		return fail("traps", exitFailed, err)
@@ -55,7 +55,9 @@ func trapsMain(args []string) int {
 	return 0
 }
 
-func (f *trapsFlags) run(ctx context.Context, out io.Writer) error {
+// run does what is asked. What is wrong with the journal, but keeps it from nothing, is
+// told in errs.
+func (f *trapsFlags) run(ctx context.Context, out, errs io.Writer) error {
 	j, err := journal.Open(ctx, journal.Config{File: f.Journal, Look: true})
 	if err != nil {
 		return err
@@ -64,6 +66,9 @@ func (f *trapsFlags) run(ctx context.Context, out io.Writer) error {
 	letters, err := j.Letters(ctx, math.MaxInt32)
 	if err != nil {
 		return err
+	}
+	if n := j.Stats().Damaged; n > 0 {
+		fmt.Fprintf(errs, "clusto traps: %s in %s cannot be read any more: the file is damaged, and clusto-snmptrapd drops what is lost\n", count(n, "dead letter"), f.Journal)
 	}
 	if f.Action == "" {
 		return f.list(out, letters)

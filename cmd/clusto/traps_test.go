@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"os"
@@ -95,6 +96,24 @@ func TestTraps(t *testing.T) {
 	want(t, traps("drop"), result{"1 dead letter dropped\n", "", 0})
 	want(t, traps(), result{"no dead letters\n", "", 0})
 	want(t, traps("--json"), result{"{\n  \"letters\": []\n}\n", "", 0})
+}
+
+// TestDamagedLettersInSilence: a dead letter that cannot be read was not listed, and
+// nothing told of it.
+func TestDamagedLettersInSilence(t *testing.T) {
+	_, file := running(t)
+	db, err := sql.Open("sqlite", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec(`UPDATE dead SET body = zeroblob(29) WHERE seq <> 2`); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(threeLetters, "\n")
+	said := "clusto traps: 2 dead letters in " + file + " cannot be read any more: the file is damaged, and clusto-snmptrapd drops what is lost\n"
+	want(t, runClusto(t, "", "traps", "--journal", file), result{"number  when                 switch     port  vlan  mac                outcome  reason\n" + strings.Replace(lines[2], "refused   ", "refused  ", 1), said, 0})
+	want(t, runClusto(t, "", "traps", "drop", "2", "--journal", file), result{"1 dead letter dropped\n", said, 0})
 }
 
 // TestTrapsOfTheDaemonsConfiguration: the journal is the daemon's without a word,
