@@ -52,7 +52,7 @@ func (j *Journal) writeMark() {
 
 // account compares what is in the file with what was acknowledged, takes from the
 // log's end what is missing and still there, reports what is lost, and takes out
-// damaged dead letters. All of it is one transaction, and the mark is written behind
+// damaged dead letters. It writes in any case, so that a full disk shows. All of it is one transaction, and the mark is written behind
 // it: whatever ends the program before, the next start reports the same.
 func (j *Journal) account(ctx context.Context, f findings) error {
 	err := j.write(ctx, func(tx *sql.Tx) (rescued int, err error) {
@@ -61,12 +61,15 @@ func (j *Journal) account(ctx context.Context, f findings) error {
 			return 0, err
 		}
 		j.report(f.damaged, ends, rescued)
-		if err := j.dropLost(ctx, tx); err != nil || ends >= j.mark.seq {
-			return rescued, err
+		if err := j.dropLost(ctx, tx); err != nil {
+			return 0, err
 		}
-		j.seq = j.mark.seq
+		j.seq = max(ends, j.mark.seq)
 		return rescued, j.goOnFrom(ctx, tx)
 	})
+	if err == nil {
+		_, err = j.db.ExecContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`)
+	}
 	if err != nil {
 		return j.failed("write", blame(err))
 	}
