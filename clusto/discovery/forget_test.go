@@ -202,3 +202,25 @@ func TestFloodForgetsNoMember(t *testing.T) {
 		t.Errorf("clusto's switch is known of as %+v", d.workers[ours])
 	}
 }
+
+// TestStrangersRunAgainTakeNoRoom: those that ran once more were counted twice, and
+// kept the last ones that there was room for from their first turn.
+func TestStrangersRunAgainTakeNoRoom(t *testing.T) {
+	q := &unflushed{}
+	q.more(rememberStrangers, Removed)
+	d := New(Config{Queue: q})
+	for i, ev := range q.events[1:] {
+		w := &worker{d: d, sw: ev.Switch, after: ev.Seq, kept: true, running: i < d.cfg.atOnce[stranger]}
+		d.workers[ev.Switch], d.strange = w, append(d.strange, w)
+	}
+	d.lines[stranger].running = d.cfg.atOnce[stranger]
+	for i, want := range []bool{true, false} {
+		w := &worker{d: d, sw: netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})}
+		if got := w.room(t.Context()); got != want {
+			t.Errorf("there is room for stranger %d: %v", rememberStrangers+i, got)
+		}
+	}
+	if n := len(d.strange) + d.claims; n != rememberStrangers {
+		t.Errorf("%d strangers are known of", n)
+	}
+}
