@@ -31,6 +31,7 @@ exec "$@"
 // TestDiskFullAtStart ended with 2, as a wrong setting does, after which systemd
 // leaves the daemon alone. The events wait inside, and the condition passes.
 func TestDiskFullAtStart(t *testing.T) {
+	t.Parallel()
 	before := t.TempDir()
 	j, err := journal.Open(t.Context(), journal.Config{File: before + "/events"})
 	must(t, err)
@@ -89,6 +90,7 @@ func onDiskThatFills(t *testing.T) (l *lab, rest string, sent int) {
 // TestReadyWhileNothingIsKept: while the disk was full under the daemon it was ready,
 // though no trap came to it.
 func TestReadyWhileNothingIsKept(t *testing.T) {
+	t.Parallel()
 	l, rest, sent := onDiskThatFills(t)
 	if l.figures()[verdict(engine.JournalFailed)] == 0 {
 		t.Error("nothing failed")
@@ -101,6 +103,7 @@ func TestReadyWhileNothingIsKept(t *testing.T) {
 // TestNotReadyUntilTheNextTrap: the disk had room again, and the daemon was not ready
 // before another trap came.
 func TestNotReadyUntilTheNextTrap(t *testing.T) {
+	t.Parallel()
 	l, rest, sent := onDiskThatFills(t)
 	l.until("all is counted", func() bool { return l.sum("frames_total") == uint64(sent) })
 	if l.get("/readyz") == "ready\n" {

@@ -53,6 +53,7 @@ func TestBehindTheOriginal(t *testing.T) {
 // TestKilledBehindTheOriginal: a daemon that dies between two steps finishes the
 // server after its start. It may leave an entity with nothing but its name.
 func TestKilledBehindTheOriginal(t *testing.T) {
+	t.Parallel()
 	const ports = 23
 	l := newLab(t, 1)
 	l.old()

@@ -198,6 +198,7 @@ func postgres(t testing.TB) string {
 // TestServersAppear: a rack of servers is switched on, and each notification
 // that net-snmp can send makes one of them, named, in its place and connected.
 func TestServersAppear(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, 2, func(l *lab) {
 		l.start("--discover-mac", "--discover-ip", "machines")
 		for i, how := range []struct {
@@ -345,6 +346,7 @@ func TestReplays(t *testing.T) {
 // TestTwoDaemons on one inventory, each with a journal of its own, hear the same
 // notifications at the same time: each server is made once, no name is lost.
 func TestTwoDaemons(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, 2, func(l *lab) {
 		b := l.beside()
 		l.start()

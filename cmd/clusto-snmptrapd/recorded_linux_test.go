@@ -38,6 +38,7 @@ func newRecordedLab(t *testing.T) *lab {
 // once more: through the daemon, its journal and clusto-httpd into the database
 // that the original had.
 func TestRecordingTheWholeWay(t *testing.T) {
+	t.Parallel()
 	l := newRecordedLab(t)
 	l.start()
 	before := l.servers()
@@ -119,6 +120,7 @@ func (l *lab) resend(file string, frames int) {
 // know makes its server once somebody has bound the address and retries it, with
 // the real programs all the way.
 func TestRetryAfterTheSwitchIsKnown(t *testing.T) {
+	t.Parallel()
 	l := newRecordedLab(t)
 	l.apply(t, clusto.Op{Op: "unbind", Name: "sv2-r01-sw1", IP: "10.42.0.2"})
 	l.start()

@@ -84,6 +84,7 @@ func (l *lab) replayed(file, want string) {
 // TestReplay: a recording makes its servers once, however often it is replayed,
 // and in whatever format.
 func TestReplay(t *testing.T) {
+	t.Parallel()
 	l := newReplayLab(t)
 	l.replayed(recording, "events created 9\nevents attached 5\nevents known 19\n")
 	l.replayed(recording, "events known 33\n")
@@ -97,6 +98,7 @@ func TestReplay(t *testing.T) {
 // TestReplayKeepsDistances: three MACs on a port, a minute from each other, are no
 // uplink; they were stamped with the time of the replay.
 func TestReplayKeepsDistances(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		apart time.Duration
 		want  string
@@ -165,6 +167,7 @@ func TestReplayOfNoCapture(t *testing.T) {
 
 // TestReplayOfACutCapture takes what stands before the cut, and says where it is.
 func TestReplayOfACutCapture(t *testing.T) {
+	t.Parallel()
 	pcap, ng := contents(t, recording), pcapng(t)
 	second := 24 + 16 + 174 // where the second packet begins
 	broken := slices.Clone(pcap)
@@ -198,6 +201,7 @@ func TestReplayOfACutCapture(t *testing.T) {
 // TestReplayWithoutSnapLength: a capture whose header names no limit of a packet's
 // length was refused at its first packet; libpcap takes 0 so.
 func TestReplayWithoutSnapLength(t *testing.T) {
+	t.Parallel()
 	pcap := contents(t, recording)
 	binary.LittleEndian.PutUint32(pcap[16:], 0)
 	newReplayLab(t).replayed(write(t, pcap), "events created 9\nevents attached 5\nevents known 19\n")

@@ -41,6 +41,7 @@ func (l *lab) wait(n int) {
 // TestReplayLostWhatHadNoRoom: of a capture larger than what others had left of the
 // journal, the rest was lost, and the replay ended with 0.
 func TestReplayLostWhatHadNoRoom(t *testing.T) {
+	t.Parallel()
 	l := newReplayLab(t)
 	l.wait(5)
 	out, errs, code := l.replay(recording, "--journal-size", fmt.Sprint(recordedEvents))
@@ -56,6 +57,7 @@ func TestReplayLostWhatHadNoRoom(t *testing.T) {
 // TestReplayBeganBeforeAllWasThere: a capture that did not fit into the journal was
 // worked off in pieces, and a port that showed many MACs later had a server by then.
 func TestReplayBeganBeforeAllWasThere(t *testing.T) {
+	t.Parallel()
 	l := newReplayLab(t)
 	uplink := write(t, threeOnAPort(t, time.Millisecond))
 	out, errs, code := l.replay(uplink, "--hold-down", "2s", "--journal-size", "2")
@@ -107,6 +109,7 @@ func (l *lab) signalled(cmd *exec.Cmd, stdout *bytes.Buffer, want, says string) 
 // TestReplayEndedInSilence: a replay that a signal ended while it worked off said
 // nothing, and ended well; one that waits for room says that it took nothing.
 func TestReplayEndedInSilence(t *testing.T) {
+	t.Parallel()
 	for what, c := range map[string]struct {
 		size   int
 		before int // events of others
@@ -148,6 +151,7 @@ func TestReplayEndedInSilence(t *testing.T) {
 
 // TestReplayReadsOnAfterTheSignal: of a pipe, whose end may never come.
 func TestReplayReadsOnAfterTheSignal(t *testing.T) {
+	t.Parallel()
 	for what, c := range map[string]struct {
 		bytes  int // of the recording
 		queued uint64
@@ -184,6 +188,7 @@ func TestReplayReadsOnAfterTheSignal(t *testing.T) {
 // TestReplayCountsOnce: what waited for memory was told of as lost, and its records
 // counted with each try.
 func TestReplayCountsOnce(t *testing.T) {
+	t.Parallel()
 	frames := scaled(12_000)
 	const records = 20
 	l := newReplayLab(t)
