@@ -30,19 +30,22 @@ func (s *Store) Change(ctx context.Context, ops []clusto.Op) ([]clusto.Result, e
 	if err := s.present("change"); err != nil {
 		return nil, err
 	}
-	for {
-		results, err := s.change(ctx, ops)
+	for load := true; ; {
+		results, err := s.change(ctx, ops, load)
 		if err == nil {
 			s.feed.ring()
 		}
-		if !isInTheWay(err) {
+		apart := errors.As(err, &notTogether{})
+		if !apart && !isInTheWay(err) {
 			return results, err
 		}
+		load = load && !apart
 	}
 }
 
-// change is Change, which calls it again where isInTheWay.
-func (s *Store) change(ctx context.Context, ops []clusto.Op) ([]clusto.Result, error) {
+// change is Change, which calls it again where isInTheWay, and without load
+// where the database was notTogether.
+func (s *Store) change(ctx context.Context, ops []clusto.Op, load bool) ([]clusto.Result, error) {
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, s.failed("change", err)
@@ -54,28 +57,44 @@ func (s *Store) change(ctx context.Context, ops []clusto.Op) ([]clusto.Result, e
 		}
 	}
 	c := newChange(s, tx)
-	if len(ops) >= manyOps {
-		if err := c.look(ctx); err != nil {
-			return nil, s.failed("change", err)
-		}
+	if err := c.applyAll(ctx, ops, load); err != nil {
+		return nil, err
 	}
-	for c.index = range ops {
-		if err := c.ahead(ctx, ops[c.index:]); err != nil {
-			return nil, s.failed("change", err)
-		}
-		if err := c.apply(ctx, &ops[c.index]); isRefusal(err) {
-			return nil, &clusto.OpError{Index: c.index, Err: err}
-		} else if err != nil {
-			return nil, s.failed(fmt.Sprintf("operation %d: change", c.index), err)
-		}
-	}
-	if err := c.finish(ctx); err != nil {
+	if err := c.putTogether(ctx); err != nil {
 		return nil, s.failed("change", err)
 	}
 	if err := tx.Commit(); err != nil {
 		return nil, s.failed("change", err)
 	}
 	return c.results, nil
+}
+
+// applyAll applies the operations, all but the commit.
+func (c *change) applyAll(ctx context.Context, ops []clusto.Op, load bool) error {
+	if len(ops) >= manyOps {
+		if err := c.look(ctx); err != nil {
+			return c.s.failed("change", err)
+		}
+	}
+	if load {
+		if err := c.takeApart(ctx, len(ops)); err != nil {
+			return c.s.failed("change", err)
+		}
+	}
+	for c.index = range ops {
+		if err := c.ahead(ctx, ops[c.index:]); err != nil {
+			return c.s.failed("change", err)
+		}
+		if err := c.apply(ctx, &ops[c.index]); isRefusal(err) {
+			return &clusto.OpError{Index: c.index, Err: err}
+		} else if err != nil {
+			return c.s.failed(fmt.Sprintf("operation %d: change", c.index), err)
+		}
+	}
+	if err := c.finish(ctx); err != nil {
+		return c.s.failed("change", err)
+	}
+	return nil
 }
 
 // isInTheWay tells that somebody who holds a row may be waiting for what this
@@ -113,6 +132,8 @@ type change struct {
 	haveManagers bool
 
 	blank blank
+	parts []part   // of the schema that are away
+	once  []string // statements that may do without, one time each
 
 	version   int64 // of what this change writes; 0 before the first write
 	versioned bool
@@ -200,6 +221,9 @@ func (c *change) one(ctx context.Context, text string, into []any, args ...any) 
 
 // QueryContext makes a change a querier that prepares its statements.
 func (c *change) QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	if err := c.findable(ctx, text); err != nil {
+		return nil, err
+	}
 	if c.s.dialect.keeps {
 		tx, err := c.idle()
 		if err != nil {

@@ -22,6 +22,7 @@ type dialect struct {
 	columns  string // lists the columns of table ?, one column
 	indexes  string // lists the names of indexes, one column
 	feed     *feedDDL
+	load     *loadDDL // nil where a first import is spared nothing
 
 	known   string // tells how many attributes the planner knows of, one row; "" where no plan depends on that
 	analyze string // has it look again
@@ -58,6 +59,7 @@ var postgres = &dialect{
 		WHERE table_schema = ANY (current_schemas(false)) AND table_name = ?`,
 	indexes: `SELECT indexname FROM pg_indexes WHERE schemaname = ANY (current_schemas(false))`,
 	feed:    postgresFeed,
+	load:    postgresLoad,
 	known:   `SELECT CAST(greatest(reltuples, 0) AS BIGINT) FROM pg_class WHERE oid = 'entity_attrs'::regclass`,
 	analyze: `ANALYZE entities, entity_attrs`,
 }

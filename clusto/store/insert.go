@@ -14,6 +14,8 @@ const (
 	driverExclusivePool = "exclusive_pool"
 )
 
+const placesInUse = `SELECT max(CAST(number AS INTEGER)) FROM entity_attrs WHERE entity_id = ? AND "key" = '_contains'`
+
 // insertOp puts an entity into a container.
 func (c *change) insertOp(ctx context.Context, op *clusto.Op) error {
 	e, err := c.need(ctx, op.Name)
@@ -41,8 +43,7 @@ func (c *change) insertOp(ctx context.Context, op *clusto.Op) error {
 	if rack {
 		return c.insertIntoRack(ctx, e, into, op.RU)
 	}
-	n, err := c.number(ctx, into, op.Number, counterKey{into.id, keyContains},
-		`SELECT max(CAST(number AS INTEGER)) FROM entity_attrs WHERE entity_id = ? AND "key" = '_contains'`, into.id)
+	n, err := c.number(ctx, into, op.Number, counterKey{into.id, keyContains}, placesInUse, into.id)
 	if err != nil {
 		return err
 	}

@@ -201,6 +201,8 @@ func (c *change) number(ctx context.Context, e *entity, wanted *int, k counterKe
 	return w, nil
 }
 
+const numbersOfKeySQL = `SELECT number FROM entity_attrs WHERE entity_id = ? AND "key" = ? AND deleted_at_version IS NULL`
+
 // usedBy gives the numbers that an entity's attributes of a key have.
 func (c *change) usedBy(ctx context.Context, k counterKey) (map[int64]bool, error) {
 	if used := c.used[k]; used != nil {
@@ -211,8 +213,7 @@ func (c *change) usedBy(ctx context.Context, k counterKey) (map[int64]bool, erro
 	}
 	used := map[int64]bool{}
 	var n sql.NullInt64
-	err := each(ctx, c, `SELECT number FROM entity_attrs WHERE entity_id = ? AND "key" = ? AND deleted_at_version IS NULL`,
-		[]any{integer{&n}}, func() { used[orNull(n)] = true }, k.entity, k.key)
+	err := each(ctx, c, numbersOfKeySQL, []any{integer{&n}}, func() { used[orNull(n)] = true }, k.entity, k.key)
 	c.used[k] = used
 	return used, err
 }

@@ -30,6 +30,7 @@ type Store struct {
 	log      *slog.Logger
 	feed     feed
 	growth   growth
+	loadFrom int // operations, see takeApart
 
 	immutable bool // SQLite: read as if nobody wrote
 
@@ -56,7 +57,7 @@ func Open(ctx context.Context, dsn string, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{name: redact(dsn), dialect: d.dialect, lock: d.dialect.lock, log: log}
+	s := &Store{name: redact(dsn), dialect: d.dialect, lock: d.dialect.lock, log: log, loadFrom: loadFrom}
 	s.feed.init(d.dialect)
 	if err := s.connect(ctx, d); err != nil {
 		return nil, errors.Join(err, s.Close())

@@ -63,6 +63,9 @@ func (c *change) write(ctx context.Context, live []*attr, version int64) error {
 
 // statement gives what runs a statement, in a transaction that is idle now.
 func (c *change) statement(ctx context.Context, text string) (func(context.Context, ...any) (sql.Result, error), error) {
+	if err := c.findable(ctx, text); err != nil {
+		return nil, err
+	}
 	if !c.s.dialect.keeps {
 		st, err := c.stmt(ctx, text)
 		if err != nil {
