@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/clusto/clusto-engine/clusto"
 )
@@ -36,7 +37,11 @@ func (c *change) portOf(ctx context.Context, name, kind, num string) (p port, er
 		return p, err
 	}
 	p.kind = kind
-	if kind == "" || !keyPattern.MatchString(p.key()) || clusto.LongKey(p.key()) {
+	switch {
+	case clusto.LongKey(p.key()):
+		return p, fmt.Errorf("port of %s: type %.80q... has %d characters, and %d are the most: %w",
+			pathOf(p.of), kind, utf8.RuneCountInString(kind), clusto.MaxKey-len("port-"), clusto.ErrInvalid)
+	case kind == "" || !keyPattern.MatchString(p.key()):
 		return p, fmt.Errorf("port of %s: type %q is none like nic-eth: %w", pathOf(p.of), kind, clusto.ErrInvalid)
 	}
 	n, text := clusto.PortNumber(p.of.Driver, kind, num)

@@ -145,6 +145,7 @@ func TestConnectRefuses(t *testing.T) {
 			{connect("new", "nic-eth", "", "sv2-r01-sw1", "30"), clusto.ErrInvalid, `port nic-eth ""`},
 			{connect("new", "", "1", "sv2-r01-sw1", "30"), clusto.ErrInvalid, `type ""`},
 			{connect("new", "nic eth", "1", "sv2-r01-sw1", "30"), clusto.ErrInvalid, `type "nic eth"`},
+			{connect("new", strings.Repeat("x", 252), "1", "sv2-r01-sw1", "30"), clusto.ErrInvalid, `xxx"... has 252 characters, and 251 are the most`}, // was said to be of wrong letters
 			{connect("new", "nic-fiber10g", "1", "sv2-r01-sw1", "1"), clusto.ErrInvalid, "no ports of that type, but console-serial, nic-eth, pwr-nema-5"},
 			{connect("new", "nic-eth", "1", "production", "1"), clusto.ErrInvalid, "no ports of that type, but none at all"},
 			{connect("new", "pwr-nema-5", "1", "sv2-r01-pwr1", "ac1"), clusto.ErrInvalid, "numbers 1 to 32, or aa1 to bb8"},
