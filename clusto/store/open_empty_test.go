@@ -27,6 +27,34 @@ func TestEmptyOpenedByManyAtOnce(t *testing.T) {
 	}
 }
 
+// TestIndexAddedByTwoAtOnce was warned of by the one that came second, as if it
+// were missing.
+func TestIndexAddedByTwoAtOnce(t *testing.T) {
+	dsn := pgtest.New(t)
+	openTest(t, dsn).Close()
+	pgtest.Exec(t, dsn, `DROP INDEX idx_attrs_int_value`)
+	first := begun(t, dsn, indexes[3].create())
+	var log bytes.Buffer
+	opened := make(chan error, 1)
+	go func() {
+		s, err := Open(context.Background(), dsn, slog.New(slog.NewTextHandler(&log, nil)))
+		if err == nil {
+			err = s.Close()
+		}
+		opened <- err
+	}()
+	for waiting := 0; waiting == 0 && len(opened) == 0; {
+		must(t, first.QueryRowContext(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'CREATE INDEX%'
+			AND datname = current_database()`).Scan(&waiting))
+		_, err := first.ExecContext(t.Context(), `SELECT pg_stat_clear_snapshot()`)
+		must(t, err)
+	}
+	must(t, first.Commit())
+	if err := <-opened; err != nil || log.Len() > 0 {
+		t.Errorf("%v; logged: %s", err, log.String())
+	}
+}
+
 // openEmpty has n stores open an empty database at once: one of them makes the
 // schema and the feed, and all of them write what the others read.
 func openEmpty(t *testing.T, what, dsn string, n int) {

@@ -235,11 +235,17 @@ func (s *Store) addIndexes(ctx context.Context) error {
 		if !s.readOnly {
 			_, err = s.write.ExecContext(ctx, ix.create())
 		}
-		if err != nil {
+		if err != nil && !s.indexed(ctx, ix) { // another program was adding it
 			s.log.Warn("an index could not be added: looking things up will be slow", "database", s.name, "statement", ix.create(), "err", err)
 		}
 	}
 	return nil
+}
+
+// indexed reports whether an index is there.
+func (s *Store) indexed(ctx context.Context, ix index) bool {
+	have, err := s.list(ctx, s.dialect.indexes)
+	return err == nil && slices.Contains(have, ix.name)
 }
 
 var errReadOnly = errors.New("the database is read-only")
