@@ -128,11 +128,15 @@ func TestFailedLoadLeavesAllAsItWas(t *testing.T) {
 	defer cancel()
 	loads(t, dsn, false, func() {
 		hold := begun(t, dsn, `LOCK TABLE clusto_changes IN SHARE MODE`) // the first row waits
-		done := make(chan error)
+		done := make(chan error, 1)
 		go func() { done <- s.Apply(ctx, fleet(20)) }()
-		for len(columnOf(t, dsn, `SELECT mode FROM pg_locks WHERE relation = 'entity_attrs'::regclass AND mode = 'AccessExclusiveLock' AND granted`)) == 0 {
-			if t.Context().Err() != nil {
-				t.Fatal("it never had the tables")
+		for granted := 0; granted == 0; {
+			must(t, hold.QueryRowContext(t.Context(), `SELECT count(*) FROM pg_locks WHERE relation = 'entity_attrs'::regclass
+				AND mode = 'AccessExclusiveLock' AND granted`).Scan(&granted))
+			select {
+			case err := <-done:
+				t.Fatal("it ended: ", err)
+			default:
 			}
 		}
 		cancel()
