@@ -18,6 +18,8 @@ type loadDDL struct {
 	parts string
 	lock  string // keeps everybody else from the tables, or fails at once
 	ready string // before all is made again
+	note  string // takes statements of parts, as a parameter
+	run   string // runs them
 }
 
 // part is a constraint or an index.
@@ -43,6 +45,8 @@ var postgresLoad = &loadDDL{
 		ORDER BY 1`,
 	lock:  `LOCK TABLE entities, entity_attrs, counters IN ACCESS EXCLUSIVE MODE NOWAIT`,
 	ready: `SET CONSTRAINTS ALL IMMEDIATE`,
+	note:  `SELECT set_config('clusto.statements', ?, true)`,
+	run:   `DO $$BEGIN EXECUTE current_setting('clusto.statements'); END$$`,
 }
 
 // takeApart has a large change of a database that has nothing yet written
@@ -60,14 +64,15 @@ func (c *change) takeApart(ctx context.Context, ops int) error {
 	if err != nil || len(parts) == 0 {
 		return err
 	}
-	if err := c.run(ctx, `SAVEPOINT load`); err != nil {
+	if err := c.exec(ctx, `SAVEPOINT load`); err != nil {
 		return err
 	}
 	if same, err := c.tryParts(ctx, parts); err != nil || !same {
-		return c.run(ctx, `ROLLBACK TO SAVEPOINT load`)
+		return c.exec(ctx, `ROLLBACK TO SAVEPOINT load`)
 	}
-	c.parts, c.once = parts, []string{ipsInUse, c.s.dialect.rangesSQL()}
-	return c.run(ctx, `RELEASE SAVEPOINT load`)
+	c.once = []string{ipsInUse, c.s.dialect.rangesSQL()}
+	c.parts = parts
+	return c.exec(ctx, `RELEASE SAVEPOINT load`)
 }
 
 // tryParts takes parts away, once it has seen that they can be made again, which
@@ -77,14 +82,17 @@ func (c *change) tryParts(ctx context.Context, parts []part) (same bool, err err
 	for _, p := range parts {
 		drops, makes = append(drops, p.drop), append(makes, p.make)
 	}
-	if err := c.run(ctx, slices.Concat([]string{c.s.dialect.load.lock}, drops, makes)...); err != nil {
+	if err := c.exec(ctx, c.s.dialect.load.lock); err != nil {
+		return false, err
+	}
+	if err := c.run(ctx, append(slices.Clone(drops), makes...)); err != nil {
 		return false, err
 	}
 	again, err := c.partsOf(ctx)
 	if err != nil || !slices.Equal(again, parts) {
 		return false, err
 	}
-	return true, c.run(ctx, drops...)
+	return true, c.run(ctx, drops)
 }
 
 // findable puts the database together before a statement that needs an index
@@ -118,12 +126,16 @@ func (c *change) putTogether(ctx context.Context) error {
 	if _, err := c.idle(); err != nil {
 		return err
 	}
-	stmts := []string{c.s.dialect.load.ready}
+	var stmts []string
 	for _, p := range c.parts {
 		stmts = append(stmts, p.make)
 	}
 	c.parts = nil
-	if err := c.run(ctx, stmts...); err != nil {
+	err := c.exec(ctx, c.s.dialect.load.ready)
+	if err == nil {
+		err = c.run(ctx, stmts)
+	}
+	if err != nil {
 		return notTogether{err}
 	}
 	return nil
@@ -135,12 +147,10 @@ func (c *change) partsOf(ctx context.Context) (parts []part, err error) {
 	return parts, err
 }
 
-// run executes statements that have no parameters.
-func (c *change) run(ctx context.Context, stmts ...string) error {
-	for _, stmt := range stmts {
-		if _, err := c.tx.ExecContext(ctx, stmt); err != nil {
-			return err
-		}
+// run has the database execute what its own catalogue said.
+func (c *change) run(ctx context.Context, stmts []string) error {
+	if err := c.exec(ctx, c.s.dialect.load.note, strings.Join(stmts, ";\n")); err != nil {
+		return err
 	}
-	return nil
+	return c.exec(ctx, c.s.dialect.load.run)
 }
