@@ -61,17 +61,16 @@ func (c *change) takeApart(ctx context.Context, ops int) error {
 		return nil
 	}
 	parts, err := c.partsOf(ctx)
-	if err != nil || len(parts) == 0 {
-		return err
+	if err == nil && len(parts) > 0 {
+		err = c.exec(ctx, `SAVEPOINT load`)
 	}
-	if err := c.exec(ctx, `SAVEPOINT load`); err != nil {
+	if err != nil || len(parts) == 0 {
 		return err
 	}
 	if same, err := c.tryParts(ctx, parts); err != nil || !same {
 		return c.exec(ctx, `ROLLBACK TO SAVEPOINT load`)
 	}
-	c.once = []string{ipsInUse, c.s.dialect.rangesSQL()}
-	c.parts = parts
+	c.parts, c.once = parts, []string{ipsInUse, c.s.dialect.rangesSQL()}
 	return c.exec(ctx, `RELEASE SAVEPOINT load`)
 }
 
@@ -149,8 +148,9 @@ func (c *change) partsOf(ctx context.Context) (parts []part, err error) {
 
 // run has the database execute what its own catalogue said.
 func (c *change) run(ctx context.Context, stmts []string) error {
-	if err := c.exec(ctx, c.s.dialect.load.note, strings.Join(stmts, ";\n")); err != nil {
-		return err
+	err := c.exec(ctx, c.s.dialect.load.note, strings.Join(stmts, ";\n"))
+	if err == nil {
+		err = c.exec(ctx, c.s.dialect.load.run)
 	}
-	return c.exec(ctx, c.s.dialect.load.run)
+	return err
 }
