@@ -18,6 +18,7 @@ import (
 type check struct {
 	t     *testing.T
 	h     *clusto.Host
+	p     *Prepared
 	r     *Request
 	d     *Decision
 	site  *Site
@@ -58,8 +59,8 @@ func (c *check) verdict() {
 	if answered && (!c.h.Enabled || len(c.h.Ambiguous) > 0) {
 		t.Errorf("%v to a host that may not be answered", d.Verdict)
 	}
-	if (d.Verdict == engine.Disabled) != (!c.h.Enabled && len(c.h.Ambiguous) == 0) || (d.Verdict == engine.Ambiguous) != (len(c.h.Ambiguous) > 0) {
-		t.Errorf("%v, enabled %v, ambiguous %v", d.Verdict, c.h.Enabled, c.h.Ambiguous)
+	if want := c.expected(); d.Verdict != want {
+		t.Errorf("%v, want %v: a %v from the network of %v for %v, of a host with %+v, on %v", d.Verdict, want, c.r.Type, c.from(), c.wanted(), c.h.Addresses, c.r.Link.AddrsOn(c.r.vlan()))
 	}
 	want := map[dhcp4.MessageType][]dhcp4.MessageType{
 		0: {0}, dhcp4.Discover: {dhcp4.Offer}, dhcp4.Request: {dhcp4.Ack, dhcp4.Nak}, dhcp4.Inform: {dhcp4.Ack},
@@ -94,6 +95,9 @@ func (c *check) reply(b []byte, dropped int) {
 	if dropped < 0 {
 		if len(b) != 0 {
 			c.t.Errorf("%d bytes of a reply that does not fit", len(b))
+		}
+		if most := c.most(); c.must()+28 <= most && c.must()+42 <= engine.FrameSize {
+			c.t.Errorf("no reply, of %d bytes at most, though %d are what it needs", most, c.must())
 		}
 		return
 	}
@@ -135,6 +139,13 @@ func (c *check) reply(b []byte, dropped int) {
 // length: what the client takes, what the interface sends in one piece, and what
 // old ones want at least (RFC 1542 section 2.1).
 func (c *check) length(frame int, payload []byte) {
+	most := c.most()
+	if n := len(payload); n < 300 || n+28 > most || frame > engine.FrameSize {
+		c.t.Errorf("%d bytes of message in a frame of %d; at most %d with IP and UDP", n, frame, most)
+	}
+}
+
+func (c *check) most() int {
 	most := 576
 	if size, ok := c.opt(57); ok {
 		most = max(576, int(binary.BigEndian.Uint16(size)))
@@ -142,9 +153,7 @@ func (c *check) length(frame int, payload []byte) {
 	if mtu := c.r.Link.MTU; mtu > 0 {
 		most = min(most, mtu)
 	}
-	if n := len(payload); n < 300 || n+28 > most || frame > engine.FrameSize {
-		c.t.Errorf("%d bytes of message in a frame of %d; at most %d with IP and UDP", n, frame, most)
-	}
+	return most
 }
 
 // fixed: RFC 2131 section 4.3.1, table 3.

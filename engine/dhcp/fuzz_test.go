@@ -68,6 +68,9 @@ func (d *drawer) host() *clusto.Host {
 			gw := d.addr()
 			a.Network = &clusto.Network{Name: "n", Prefix: netip.PrefixFrom(a.IP, d.below(33)).Masked(), Gateway: gw}
 		}
+		if i := slices.IndexFunc(h.Addresses, func(o clusto.Address) bool { return o.IP == a.IP }); i >= 0 {
+			a.Network = h.Addresses[i].Network // an address is of one network, on whatever ports it is
+		}
 		h.Addresses = append(h.Addresses, a)
 	}
 	for range d.below(12) {
@@ -109,9 +112,11 @@ func (d *drawer) packet(msg []byte) *engine.Packet {
 	return p
 }
 
-// FuzzDecide: whatever host, site and request, an answer goes to a known host
-// that may be answered and gives what the inventory says, and all that RFC 2131
-// and the options' own RFCs want of an answer holds (see checks_test.go).
+// FuzzDecide: whatever host, site and request, the verdict is the one that RFC 2131's
+// states want (see expect_test.go): who is known, enabled and asks properly is answered, a
+// NAK is sent where it has to be, and nobody else hears anything. An answer gives what the
+// inventory says, and all that RFC 2131 and the options' own RFCs want of it holds (see
+// checks_test.go).
 func FuzzDecide(f *testing.F) {
 	plain := []byte{0, 0, 0, 0, 0, 2, 0, 11, 0, 1, 0, 1, 24, 1, 11, 0, 1, 1, 1, 24, 0} // 10.42.0.11/24 and 10.43.0.11/24
 	for i, in := range corpus.DHCP(f) {
@@ -145,7 +150,7 @@ func FuzzDecide(f *testing.F) {
 		if again := Decide(&r, p, fresh, &site); again != got {
 			t.Errorf("%+v, and then %+v", got, again)
 		}
-		c := check{t: t, h: h, r: &r, d: &got, site: &site, fresh: fresh}
+		c := check{t: t, h: h, p: p, r: &r, d: &got, site: &site, fresh: fresh}
 		c.verdict()
 		if got.Verdict != engine.Reply && got.Verdict != engine.Nak {
 			return
