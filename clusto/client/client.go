@@ -19,6 +19,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/clusto/clusto-engine/clusto"
 )
@@ -188,6 +189,9 @@ func (c *Client) Change(ctx context.Context, ops []clusto.Op) ([]clusto.Result, 
 		Results []clusto.Result `json:"results"`
 	}
 	if err := c.call(ctx, c.cfg.BatchTimeout, http.MethodPost, "/v2/batch", body, &answer); err != nil {
+		if op := (*clusto.OpError)(nil); errors.As(err, &op) && (op.Index < 0 || op.Index >= len(ops)) {
+			err = c.broken("/v2/batch", fmt.Errorf("it refuses operation %d of %d: %s", op.Index, len(ops), op.Err))
+		}
 		return nil, err
 	}
 	if n := answer.Applied; n == nil || *n != len(ops) {
@@ -305,10 +309,10 @@ func (c *Client) refusal(path string, resp *http.Response) error {
 			kind = clusto.ErrInvalid
 		}
 	}
-	if p.Index != nil {
-		return &clusto.OpError{Index: *p.Index, Err: said{p.Error, kind}}
+	if p.Index != nil && path == "/v2/batch" {
+		return &clusto.OpError{Index: *p.Index, Err: said{line(p.Error), kind}}
 	}
-	return fmt.Errorf("ask %s%s: %w", c.cfg.URL, path, said{p.Error, kind})
+	return fmt.Errorf("ask %s%s: %w", c.cfg.URL, path, said{line(p.Error), kind})
 }
 
 // final reports whether a status refuses what was asked for, whoever asks and
@@ -333,7 +337,21 @@ func (s said) Unwrap() error { return s.kind }
 // broken says that an answer makes no sense. err must not wrap a sentinel of
 // clusto, as that of a MAC that cannot be parsed does.
 func (c *Client) broken(path string, err error) error {
-	return fmt.Errorf("the answer of %s%s makes no sense: %w: %w", c.cfg.URL, path, err, clusto.ErrUnavailable)
+	return fmt.Errorf("the answer of %s%s makes no sense: %w: %w", c.cfg.URL, path, said{line(err.Error()), err}, clusto.ErrUnavailable)
+}
+
+// line makes one line, and no long one, of what others say.
+func line(text string) string {
+	const n = 500
+	if len(text) > n {
+		text = text[:n] + "..."
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, ""))
 }
 
 func excerpt(b []byte) string {
