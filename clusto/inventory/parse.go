@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -126,7 +128,22 @@ func (p *parser) errorf(line int, format string, args ...any) {
 	if p.what != "" {
 		what = p.what + ": " + what
 	}
-	p.errs = append(p.errs, &Error{File: p.file, Line: line, What: what})
+	p.errs = append(p.errs, &Error{File: p.file, Line: line, What: escaped(what)})
+}
+
+// escaped writes what is no text of one line as Go does.
+func escaped(s string) string {
+	var out strings.Builder
+	for at := 0; at < len(s); {
+		r, n := utf8.DecodeRuneInString(s[at:])
+		if one := s[at : at+n]; unicode.IsControl(r) || r == utf8.RuneError && n == 1 || r == '\u2028' || r == '\u2029' {
+			out.WriteString(strings.Trim(strconv.Quote(one), `"`))
+		} else {
+			out.WriteString(one)
+		}
+		at += n
+	}
+	return out.String()
 }
 
 func (p *parser) err() error {
@@ -173,8 +190,10 @@ func (p *parser) syntax(data []byte, err error) {
 		what = m[2]
 	}
 	if strings.HasPrefix(what, "did not find expected") { // the library counts these lines from 0
-		line++
+		line = min(line+1, 1+bytes.Count(data, []byte("\n"))+bytes.Count(data, []byte("\r"))) // the end is a line of its own
 		what = "in what begins on this line: " + what
+	} else if line == 0 { // of the first line, and of bytes that are no text, it names none
+		line = 1 + bytes.Count(data[:noText(data)], []byte("\n"))
 	}
 	if name, ok := strings.CutPrefix(what, "unknown anchor '"); ok {
 		name, _, _ = strings.Cut(name, "'")
@@ -187,6 +206,19 @@ func (p *parser) syntax(data []byte, err error) {
 		what += "; YAML indents with spaces, never with tabs, and text that begins with @, ` or % needs quotes"
 	}
 	p.errorf(line, "not YAML: %s", what)
+}
+
+// noText gives where the first byte is that no YAML may have (section 5.1 of YAML
+// 1.2), 0 if there is none.
+func noText(data []byte) int {
+	for at := 0; at < len(data); {
+		r, n := utf8.DecodeRune(data[at:])
+		if r == utf8.RuneError && n == 1 || r < ' ' && !strings.ContainsRune("\t\n\r", r) || r >= 0x7f && r < 0xa0 && r != 0x85 || r == 0xfffe || r == 0xffff {
+			return at
+		}
+		at += n
+	}
+	return 0
 }
 
 // finish puts the steps into the order in which they can be applied.
