@@ -1,30 +1,33 @@
 package api
 
 import (
-	"bytes"
 	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/clusto/clusto-engine/clusto"
-	"github.com/clusto/clusto-engine/clusto/inventory"
 	"github.com/clusto/clusto-engine/clusto/store"
 )
 
-// consistent: every name once, every relation to something that is there; every
-// connection, if they shall be mirrored, to a port that is connected back to it and to
-// no other; and what is there can be exported, and read again.
-func consistent(tb testing.TB, s *store.Store, mirrored bool) {
+// objects gives all that an inventory holds.
+func objects(tb testing.TB, s *store.Store) (all []clusto.Object) {
 	tb.Helper()
-	var all []clusto.Object
 	if err := s.Objects(tb.Context(), func(o *clusto.Object) error {
 		all = append(all, *o)
 		return nil
 	}); err != nil {
 		tb.Fatal(err)
 	}
-	drivers := map[string]string{} // by path
+	return all
+}
+
+// consistent: every name once, every relation to something that is there; and, but for
+// what a client wrote by hand, every MAC on the ports of one entity, and every connection to
+// a port that is connected back to it and to no other.
+func consistent(tb testing.TB, all []clusto.Object, did written) {
+	tb.Helper()
+	drivers, macs := map[string]string{}, map[clusto.MAC]string{} // paths
 	for i := range all {
 		o := &all[i]
 		if drivers[o.Path()] != "" || o.Name == "" || o.Driver == "" {
@@ -33,37 +36,48 @@ func consistent(tb testing.TB, s *store.Store, mirrored bool) {
 		drivers[o.Path()] = o.Driver
 	}
 	for i := range all {
+		path := all[i].Path()
 		for _, a := range all[i].Attrs {
 			if a.Value.Type == clusto.Relation && drivers[a.Value.Str] == "" {
-				tb.Errorf("%s %s/%s points to %q, which is not there", all[i].Path(), a.Key, a.Sub(), a.Value.Str)
+				tb.Errorf("%s %s/%s points to %q, which is not there", path, a.Key, a.Sub(), a.Value.Str)
 			}
+			mac, err := clusto.ParseMAC(a.Value.Text())
+			if did.macs || err != nil || !strings.HasPrefix(a.Key, "port-") || a.Sub() != "mac" {
+				continue
+			}
+			if other := macs[mac]; other != "" && other != path {
+				tb.Errorf("%s and %s have the MAC %s", other, path, mac)
+			}
+			macs[mac] = path
 		}
 		for _, p := range all[i].Parents {
 			if drivers[p.Path()] == "" {
-				tb.Errorf("%s is in %s, which is not there", all[i].Path(), p.Path())
+				tb.Errorf("%s is in %s, which is not there", path, p.Path())
 			}
 		}
 	}
-	if mirrored {
-		for end, to := range connections(tb, all, drivers) {
-			if back := connections(tb, all, drivers)[to]; back != end {
-				tb.Errorf("%+v is connected to %+v, and that to %+v", end, to, back)
+	if !did.attrs {
+		to := connections(tb, all, drivers)
+		for end := range to {
+			if back := to[to[end]]; back != end {
+				tb.Errorf("%+v is connected to %+v, and that to %+v", end, to[end], back)
 			}
 		}
 	}
-	exported(tb, all)
 }
 
-// exported writes all as a file, and reads it.
-func exported(tb testing.TB, all []clusto.Object) {
-	tb.Helper()
-	var out bytes.Buffer
-	if err := inventory.Export(&out, all); err != nil {
-		return // it says what no file can hold: a text that is not UTF-8
-	}
-	if _, err := inventory.Parse("export.yaml", out.Bytes()); err != nil {
-		tb.Errorf("what was exported cannot be imported: %v\n%s", err, out.Bytes())
-	}
+// written is what a client wrote so that rules do not hold for it.
+type written struct {
+	attrs    bool // attributes one by one: of one end of a connection, or a number
+	macs     bool // attributes that may have the MAC of another
+	counters bool // counters, or entities that are gone with theirs
+}
+
+// add takes in a request that was answered.
+func (w *written) add(line string) {
+	w.attrs = w.attrs || byHand(line, []string{"attr", "add", "set", "del", "raw"}, "/addattr", "/setattr", "/delattr", "/set_port_attr")
+	w.macs = w.macs || byHand(line, []string{"add", "set", "raw"}, "/addattr", "/setattr", "/set_port_attr")
+	w.counters = w.counters || byHand(line, []string{"counter", "raw", "delete"}) || strings.HasPrefix(line, "DELETE ")
 }
 
 // end is a port as attributes name it: "/server/s", "port-nic-eth", 1.
@@ -100,9 +114,9 @@ func connections(tb testing.TB, all []clusto.Object, drivers map[string]string) 
 	return ports
 }
 
-// byHand reports whether a request writes attributes one by one: with that a client may
-// say of one end of a connection what it likes.
-func byHand(line string) bool {
+// byHand reports whether a request has one of the operations, or is one of the original's
+// calls that a path names.
+func byHand(line string, ops []string, calls ...string) bool {
 	_, _, text, u := parts(line)
 	if u == nil {
 		return false
@@ -110,8 +124,8 @@ func byHand(line string) bool {
 	if strings.HasPrefix(u.Path, "/v2/") {
 		var change struct{ Ops []clusto.Op }
 		return json.Unmarshal([]byte(text), &change) != nil || slices.ContainsFunc(change.Ops, func(op clusto.Op) bool {
-			return slices.Contains([]string{"attr", "add", "set", "del", "raw"}, op.Op)
+			return slices.Contains(ops, op.Op)
 		})
 	}
-	return slices.ContainsFunc([]string{"/addattr", "/setattr", "/delattr", "/set_port_attr"}, func(action string) bool { return strings.Contains(u.Path, action) })
+	return slices.ContainsFunc(calls, func(action string) bool { return strings.Contains(u.Path, action) })
 }

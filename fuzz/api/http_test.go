@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,14 +12,30 @@ import (
 	"github.com/clusto/clusto-engine/fuzz/corpus"
 )
 
-// FuzzHTTP: no request, whatever went before it, gets a 500, and after any of
-// them the inventory is consistent. A method that there is none of gets a 501. The
-// feed of changes is left out: it has no end. A session is a run of requests, one on a line:
-// method, path, and a body behind a space. They are short: what is thrown at the server is made of
-// one of them.
+// asked are sessions with tokens good and bad, methods and calls that there are not, and
+// numbers that a client gives.
+var asked = []string{
+	"nobody GET /v2/version\nnobody POST /pool/x\nwrong DELETE /pool/p\nread POST /v2/batch {\"ops\":[{\"op\":\"delete\",\"name\":\"p\"}]}\nwrong GET /v2/objects",
+	"PATCH /v2/nothing\nGET /v2/nothing\nPOST /server/s/insert?object=/pool/p\nread GET /server/s/set_hostname?hostname=h",
+	"POST /v2/batch {\"ops\":[{\"op\":\"create\",\"name\":\"t\",\"driver\":\"basicserver\"},{\"op\":\"attr\",\"name\":\"t\",\"key\":\"port-nic-eth\",\"subkey\":\"mac\",\"number\":1,\"value\":{\"type\":\"string\",\"str\":\"0011.2233.4455\"}}]}",
+	"POST /v2/batch {\"ops\":[{\"op\":\"bind\",\"name\":\"s\",\"ip\":\"10.0.0.9\",\"number\":40},{\"op\":\"insert\",\"name\":\"sw\",\"into\":\"p\",\"number\":3}]}\nPOST /pool/p/insert?object=/rack/r",
+}
+
+// FuzzHTTP: no request, whatever went before it, gets a 500; a 501 only says that there is
+// no such method or call. One without a token that is good for it changes nothing. After
+// any of them the inventory is consistent, the feed has named all that is another one, and
+// an export makes an equal inventory of an empty one, or says what no file can hold.
+//
+// A session is a run of requests, one on a line: method, path, and a body behind a space.
+// They are short: what is thrown at the server is made of one of them. A line may begin with who asks: "read " has a token that only reads,
+// "wrong " one that nobody knows, "nobody " none; all others have one that writes.
 func FuzzHTTP(f *testing.F) {
 	for _, session := range corpus.Texts(f, "http") {
 		f.Add(string(session.Bytes))
+		f.Add("read " + string(session.Bytes))
+	}
+	for _, session := range asked {
+		f.Add(session)
 	}
 	s := open(f)
 	f.Fuzz(func(t *testing.T, session string) {
@@ -32,22 +49,67 @@ func FuzzHTTP(f *testing.F) {
 // written to is what was looked at in the beginning; else it is looked at again, and reset.
 func (s *site) hold(tb testing.TB, session string) {
 	tb.Helper()
-	h := httpd.New(httpd.Config{Store: s.store})
-	mirrored := true
+	h := httpd.New(httpd.Config{Store: s.store, Tokens: func() *httpd.Tokens { return s.tokens }})
+	did := written{}
 	for line := range strings.Lines(session) {
-		code, body := ask(tb, h, line)
-		if code >= 500 && code != http.StatusNotImplemented || code == 0 {
-			tb.Errorf("%q: %d %s", line, code, body)
+		before := s.now(tb)
+		who, request := whose(line)
+		code, body := ask(tb, h, request, token[who])
+		s.answered(tb, line, code, body)
+		changed := s.now(tb) != before
+		if changed && token[who] != token["write"] {
+			tb.Errorf("%q changed the inventory: %d %s", line, code, body)
 		}
-		mirrored = mirrored && (code/100 != 2 || !byHand(line))
+		if changed && code/100 != 2 {
+			tb.Errorf("%q changed the inventory, and got %d %s", line, code, body)
+		}
+		if code/100 == 2 {
+			did.add(request)
+		}
 	}
 	if s.written(tb) {
 		defer s.reset(tb)
-		consistent(tb, s.store, mirrored)
+		all := objects(tb, s.store)
+		consistent(tb, all, did)
+		counted(tb, s.objects, all, did)
+		named(tb, h, s)
+		s.exported(tb, all)
 	}
 }
 
-// parts takes a line apart; u is nil for what no server would take for a request.
+// answered: what the answer to any request may be.
+func (s *site) answered(tb testing.TB, line string, code int, body string) {
+	tb.Helper()
+	_, request := whose(line)
+	method, _, _, u := parts(request)
+	switch {
+	case code == http.StatusNotImplemented && strings.Contains(body, "there is GET to read, POST to create or to act, DELETE to delete"):
+		if slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete}, method) {
+			tb.Errorf("%q: %d %s", line, code, body)
+		}
+	case code == http.StatusNotImplemented && strings.Contains(body, "there is no call "):
+		if !strings.HasPrefix(u.Path, "/v2/") {
+			tb.Errorf("%q: %d %s", line, code, body)
+		}
+	case code >= 500 || code == 0:
+		tb.Errorf("%q: %d %s", line, code, body)
+	}
+}
+
+// token is what each has that asks.
+var token = map[string]string{"write": "w0123456789abcdef", "read": "r0123456789abcdef", "wrong": "x0123456789abcdef", "nobody": ""}
+
+// whose takes off a line who asks.
+func whose(line string) (who, request string) {
+	who, request, _ = strings.Cut(line, " ")
+	if _, ok := token[who]; ok {
+		return who, request
+	}
+	return "write", line
+}
+
+// parts takes a line apart; u is nil for what no server would take for a request, and for
+// the feed, which has no end (see named).
 func parts(line string) (method, target, text string, u *url.URL) {
 	method, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 	target, text, _ = strings.Cut(rest, " ")
@@ -59,7 +121,7 @@ func parts(line string) (method, target, text string, u *url.URL) {
 }
 
 // ask makes one request; what no server would take for one counts as a 400.
-func ask(tb testing.TB, h http.Handler, line string) (code int, body string) {
+func ask(tb testing.TB, h http.Handler, line, token string) (code int, body string) {
 	tb.Helper()
 	method, target, text, u := parts(line)
 	if u == nil {
@@ -70,6 +132,9 @@ func ask(tb testing.TB, h http.Handler, line string) (code int, body string) {
 		return http.StatusBadRequest, ""
 	}
 	r.RequestURI = target
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
 	if method == http.MethodPost && strings.HasPrefix(text, "{") {
 		r.Header.Set("Content-Type", "application/json")
 	} else if text != "" {

@@ -40,21 +40,44 @@ type site struct {
 	back    []*sql.Stmt // what makes every table what it was
 	version *sql.Stmt   // changes when others have written
 	begun   int64       // the version when all was as in the beginning
+
+	objects []clusto.Object // in the beginning
+	hosts   map[clusto.MAC]string
+	since   string // the feed's position then
+	tokens  *httpd.Tokens
+	empty   *site // another one, which begins with nothing
 }
 
 // open makes the inventory, in memory where the system has a folder for that:
 // nothing of it outlives this process.
 func open(tb testing.TB) *site {
 	tb.Helper()
+	s := begin(tb, begins)
+	s.empty = begin(tb, "")
+	tokens, err := httpd.ParseTokens("tokens", []byte("write "+token["write"]+"\nread "+token["read"]+"\n"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s.tokens, s.objects = tokens, objects(tb, s.store)
+	s.hosts = hosts(tb, s.store)
+	s.since = s.feed(tb, httpd.New(httpd.Config{Store: s.store}), "").at
+	consistent(tb, s.objects, written{})
+	counted(tb, nil, s.objects, written{})
+	s.exported(tb, s.objects)
+	return s
+}
+
+// begin makes an inventory by requests.
+func begin(tb testing.TB, requests string) *site {
+	tb.Helper()
 	file := filepath.Join(corpus.Folder(tb), "clusto.db")
 	s := &site{store: openStore(tb, file)}
 	h := httpd.New(httpd.Config{Store: s.store})
-	for line := range strings.Lines(begins) {
-		if code, body := ask(tb, h, line); code/100 != 2 {
+	for line := range strings.Lines(requests) {
+		if code, body := ask(tb, h, line, ""); code/100 != 2 {
 			tb.Fatalf("%s: %d %s", line, code, body)
 		}
 	}
-	consistent(tb, s.store, true)
 	s.keep(tb, file)
 	return s
 }
@@ -162,7 +185,8 @@ func TestResetLeavesNothing(t *testing.T) {
 		session := string(in.Bytes)
 		h := httpd.New(httpd.Config{Store: s.store})
 		for line := range strings.Lines(session) {
-			ask(t, h, line)
+			_, request := whose(line)
+			ask(t, h, request, "")
 		}
 		if s.written(t) != (s.content(t) != before) {
 			t.Errorf("%q: written is %v of\n%s", session, s.written(t), s.content(t))
@@ -211,8 +235,9 @@ func TestMirrored(t *testing.T) {
 		"POST /server/s/%61ddattr?key=port-nic-eth": true, "POST /server/s/set_port_attr": true, "POST /server/s/connect_ports": false, "DELETE /server/s": false,
 		`POST /v2/batch {"ops":[{"op":"connect"},{"op":"raw"}]}`: true, `POST /v2/batch {"ops":[{"op":"connect"}]}`: false, "POST /v2/batch {": true, "?": false,
 	} {
-		if got := byHand(line); got != want {
-			t.Errorf("%s: %v", line, got)
+		var did written
+		if did.add(line); did.attrs != want {
+			t.Errorf("%s: %v", line, did)
 		}
 	}
 	one, number, sub, other := clusto.Object{Entity: clusto.Entity{Name: "s", Type: "server"}}, 1, "connection", "otherportnum"
