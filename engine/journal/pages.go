@@ -128,7 +128,7 @@ func (im *image) looseRows(fn func(row) error) error {
 }
 
 // free lists the pages that are not in use (section 1.5): they hold rows that
-// are gone. Without the first page none is known.
+// are gone. Without the first page, or a list of as many as it says, none is known.
 func (im *image) free() map[uint32]bool {
 	free := map[uint32]bool{}
 	page := make([]byte, pageSize)
@@ -136,6 +136,7 @@ func (im *image) free() map[uint32]bool {
 		return free
 	}
 	be := binary.BigEndian
+	count := be.Uint32(page[36:])
 	for trunk := be.Uint32(page[32:]); trunk > 0 && trunk <= im.pages() && !free[trunk]; trunk = be.Uint32(page) {
 		free[trunk] = true
 		if im.page(page, trunk) != nil {
@@ -144,6 +145,9 @@ func (im *image) free() map[uint32]bool {
 		for i := range min(be.Uint32(page[4:]), pageSize/4-2) {
 			free[be.Uint32(page[8+4*i:])] = true
 		}
+	}
+	if uint32(len(free)) != count {
+		return map[uint32]bool{} // the list is damaged, and may name any page
 	}
 	return free
 }
