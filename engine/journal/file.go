@@ -152,8 +152,9 @@ func (j *Journal) judge(im *image, first []byte) (damaged, blank bool, err error
 		return false, false, fmt.Errorf("%w %s: a newer version of this program made it (%d, not %d); take that one, or give another name",
 			ErrConfig, j.cfg.File, version, schemaVersion)
 	case magic && id == applicationID:
-		mode := first[18] // how it is written; 19: how it is read
-		return im.broken || mode < 1 || mode > 2 || first[19] < 1 || first[19] > 2, false, nil
+		mode := first[18]           // how it is written; 19: how it is read
+		short := im.size < pageSize // SQLite takes it for a new one, and throws the log away
+		return short || im.broken || mode < 1 || mode > 2 || first[19] < 1 || first[19] > 2, false, nil
 	case magic && id == 0 && !im.broken:
 		return false, true, nil
 	case im.hold(), !magic && (j.marked || bytes.Equal(first, make([]byte, pageSize))):
