@@ -62,7 +62,7 @@ func (w *worker) confirm(ctx context.Context, ev Event, f *facts, port int, to s
 }
 
 // attach adds a MAC to a server, which the operations given check and connect.
-func (w *worker) attach(ctx context.Context, ev Event, f *facts, port int, to string, with ...clusto.Op) (Outcome, string, error) {
+func (w *worker) attach(ctx context.Context, ev Event, f *facts, port int, to string, try *attempt, with ...clusto.Op) (Outcome, string, error) {
 	if !strings.HasPrefix(to, "/server/") {
 		return NotServerPort, "the port is connected to " + to, nil
 	}
@@ -72,6 +72,10 @@ func (w *worker) attach(ctx context.Context, ev Event, f *facts, port int, to st
 	}
 	if len(macs) >= bootstrapMost {
 		return Crowded, fmt.Sprintf("%s has %d bootstrap MACs already", to, len(macs)), nil
+	}
+	if !try.fresh && w.outdated() { // it may have been switched off
+		try.fresh = true
+		return 0, "", errOutdated
 	}
 	ops := append(w.unknownMAC(ev.MAC), with...)
 	ops = append(append(ops, f.vlanOps(port, ev.VLAN)...), bootstrapOp(nameOf(to), ev.MAC))

@@ -37,7 +37,7 @@ func (w *worker) decide(ctx context.Context, ev Event, try *attempt) (Outcome, s
 		return w.known(ctx, ev, f, port, owners, peer.To, try)
 	}
 	if connected && half == "" {
-		return w.attach(ctx, ev, f, port, peer.To, connectedOp(f, port, peer.To))
+		return w.attach(ctx, ev, f, port, peer.To, try, connectedOp(f, port, peer.To))
 	}
 	place, err := w.place(ctx, ev, f, port)
 	switch {
@@ -59,14 +59,14 @@ func (w *worker) decide(ctx context.Context, ev Event, try *attempt) (Outcome, s
 		w.markUplink(ev)
 		return Uplink, fmt.Sprintf("port %d shows %d MACs; connect the switch behind it in clusto, or raise max_macs_per_port", port, n), nil
 	}
-	if at, to := f.neighbour(place, port); to != "" && half == "" {
-		return w.attach(ctx, ev, f, port, to, connectedOp(f, at, to), clusto.Op{
-			Op: "connect", Name: nameOf(to), Port: portNIC, Num: strconv.Itoa(place.NIC), To: f.sw.Name, ToNum: strconv.Itoa(port),
-		})
-	}
 	if !try.fresh && (w.outdated() || time.Since(f.begun) > w.d.cfg.anew) { // it may have been switched off
 		try.fresh = true
 		return 0, "", errOutdated
+	}
+	if at, to := f.neighbour(place, port); to != "" && half == "" {
+		return w.attach(ctx, ev, f, port, to, try, connectedOp(f, at, to), clusto.Op{
+			Op: "connect", Name: nameOf(to), Port: portNIC, Num: strconv.Itoa(place.NIC), To: f.sw.Name, ToNum: strconv.Itoa(port),
+		})
 	}
 	return w.create(ctx, ev, f, port, place, half, try)
 }

@@ -57,6 +57,19 @@ func TestSwitchedOffMakesNoServer(t *testing.T) {
 	l.want(map[string]uint64{"created": 1, "off": 1})
 }
 
+// TestSwitchedOffAttachesNothing: a MAC that came on a server's port after discovery
+// had been switched off became its bootstrap MAC, and the port took the VLAN.
+func TestSwitchedOffAttachesNothing(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, originalFile(t))
+	l := newLab(t, s)
+	l.send(learnt("00:1e:c9:00:0e:04", 25))
+	l.send(learnt("00:1e:c9:00:0e:08", 25))
+	apply(t, s, discovery("0"))
+	l.send(learnt("00:1e:c9:00:0e:09", 25))
+	l.want(map[string]uint64{"created": 1, "attached": 1, "off": 1})
+}
+
 // TestFactsAreReadOnceASecond: events that are bad news by facts which may be out
 // of date have them read anew, but not each of them at once.
 func TestFactsAreReadOnceASecond(t *testing.T) {

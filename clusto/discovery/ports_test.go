@@ -23,6 +23,7 @@ func TestForgedPortsAreForgotten(t *testing.T) {
 	if len(w.ports) != 0 {
 		t.Errorf("%d ports of an unknown switch are remembered", len(w.ports))
 	}
+	w.class = member
 	const up, busy = 7, 8
 	w.markUplink(Event{At: begin, Port: up})
 	for i := range 1 << 16 {
@@ -48,6 +49,7 @@ func TestForgedPortsAreForgotten(t *testing.T) {
 // more MACs were told apart.
 func TestManyMACsPerPort(t *testing.T) {
 	w := newWorker(Config{MaxMACs: 100})
+	w.class = member
 	ev := Event{At: time.Now(), Port: 1, Kind: Learnt}
 	for i := range 1000 {
 		ev.MAC = clusto.MAC{4: byte(i >> 8), 5: byte(i)}
@@ -55,5 +57,37 @@ func TestManyMACsPerPort(t *testing.T) {
 	}
 	if n := w.macsOn(ev); n <= 100 || n > 102 {
 		t.Errorf("%d MACs", n)
+	}
+}
+
+// TestForgedLocalMACsAreForgotten: what is no server's MAC ends before clusto is asked
+// about the switch, so of each forged address thousands of ports were remembered, with
+// up to 64 such MACs each.
+func TestForgedLocalMACsAreForgotten(t *testing.T) {
+	w := newWorker(Config{})
+	w.counts(1)
+	ev := Event{At: time.Now(), Kind: Learnt, MAC: clusto.MAC{0: 2}}
+	show := func(ports, macs int) (n int) {
+		for i := range ports {
+			for j := range macs {
+				ev.Port, ev.MAC[5] = uint16(i), byte(j)
+				w.note(&ev, NotServerMAC)
+			}
+		}
+		for _, p := range w.ports {
+			n += len(p.seen)
+		}
+		return n
+	}
+	if n, most := show(100, 100), portsOfStranger*(w.d.cfg.MaxMACs+1); n != most {
+		t.Errorf("of a stranger %d MACs are remembered, want %d", n, most)
+	}
+	w.classify(false)
+	if len(w.ports) != 0 {
+		t.Errorf("of one that clusto does not have, %d ports are remembered", len(w.ports))
+	}
+	w.classify(true)
+	if n := show(100, 10); n != 100*10 {
+		t.Errorf("of a switch of clusto's %d MACs are remembered, want %d", n, 100*10)
 	}
 }

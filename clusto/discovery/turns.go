@@ -243,6 +243,8 @@ func (w *worker) classify(has bool) {
 	w.d.mu.Unlock()
 	if has {
 		w.d.free() // a stranger may run in its place
+	} else {
+		clear(w.ports)
 	}
 }
 

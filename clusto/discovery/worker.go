@@ -53,7 +53,10 @@ const (
 	readAhead      = 2048
 	macsPerPort    = 64   // more need not be told apart
 	portsPerSwitch = 4096 // remembered; a sender can name any of 65,536
-	backoffMost    = 10 * time.Second
+	// portsOfStranger is how many are remembered before clusto was asked about the
+	// switch.
+	portsOfStranger = 8
+	backoffMost     = 10 * time.Second
 	// stepwiseLonger is how many times longer a call may take that is dozens of
 	// them, in turn with those for other switches.
 	stepwiseLonger = 10
@@ -120,15 +123,24 @@ func (w *worker) fill(ctx context.Context) bool {
 }
 
 // note remembers which MACs a port showed, of an event that has ended. Of an
-// address that no switch has nothing is: anybody can send from any.
+// address that no switch has nothing is, and little of one that clusto was not asked
+// about yet, as when it shows such MACs alone as are no server's: anybody can send
+// from any.
 func (w *worker) note(ev *Event, outcome Outcome) {
-	if p := w.ports[ev.Port]; ev.Kind == Removed && p != nil {
+	p := w.ports[ev.Port]
+	if ev.Kind == Removed && p != nil {
 		delete(p.seen, ev.MAC)
 	}
 	if ev.Kind != Learnt || outcome == UnknownSwitch {
 		return
 	}
-	p, most := w.port(ev), max(macsPerPort, w.d.cfg.MaxMACs+1)
+	most := max(macsPerPort, w.d.cfg.MaxMACs+1)
+	if w.class == stranger {
+		if most = w.d.cfg.MaxMACs + 1; p == nil && len(w.ports) >= portsOfStranger {
+			return
+		}
+	}
+	p = w.port(ev)
 	if len(p.seen) >= most {
 		p.forget(ev.At, max(w.d.cfg.HoldDown, 0))
 	}
@@ -227,7 +239,7 @@ func (w *worker) end(ctx context.Context, ev Event, outcome Outcome, reason stri
 		return
 	}
 	if err := d.cfg.Queue.Bury(ctx, ev, outcome.String(), reason); err != nil {
-		d.seldom(&d.said.bury, slog.LevelWarn, "", "a dead letter cannot be kept; the event will be tried again at the next start", "error", err)
+		d.seldom(&d.said.bury, slog.LevelWarn, "", "a dead letter is not on disk yet; it is kept in memory, and written as soon as that works", "error", err)
 	}
 }
 
@@ -303,7 +315,7 @@ func (w *worker) one(ctx context.Context, ev Event) (outcome Outcome, reason str
 // attempt is what has been done about an event so far.
 type attempt struct {
 	held  bool // it has waited
-	fresh bool // the facts were read for it, to make a server by
+	fresh bool // the facts were read for it, to make a server or a cable by
 	anew  bool // the facts were read after it had been looked at
 }
 
@@ -311,7 +323,7 @@ type attempt struct {
 // it was taken for.
 var errChanged = errors.New("the inventory changed meanwhile")
 
-// errOutdated says that the facts are too old to make a server by.
+// errOutdated says that the facts are too old to make a server or a cable by.
 var errOutdated = errors.New("the facts are too old")
 
 // call makes one call of the inventory that reads, not too many at once.

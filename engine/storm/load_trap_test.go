@@ -126,7 +126,7 @@ func TestLoadTrapsCounts(t *testing.T) {
 		t.Errorf("traps: %+v", res)
 	}
 	c = &collector{drop: 5}
-	res = loadTraps(t, c, LoadConfig{Count: 500, Timeout: 20 * time.Millisecond}, &TrapLoad{Agents: agents(3), Records: 1, Ports: 48, Informs: true})
+	res = loadTraps(t, c, LoadConfig{Count: 500, Timeout: time.Second}, &TrapLoad{Agents: agents(3), Records: 1, Ports: 48, Informs: true})
 	if res.Done != 400 || res.Lost != 100 || len(c.seen) != 500 {
 		t.Errorf("informs: %+v, %d MACs", res, len(c.seen))
 	}
