@@ -194,7 +194,7 @@ func TestLoadMirrored(t *testing.T) {
 			b.Send(&tx)
 		}
 	}()
-	res, err := LoadDHCP(t.Context(), LoadConfig{Conn: a, Count: 1000, Timeout: 50 * time.Millisecond}, &DHCPLoad{Clients: fleet(9), Verbs: Discover, Mirrored: true})
+	res, err := LoadDHCP(t.Context(), LoadConfig{Conn: a, Count: 1000, Timeout: time.Second}, &DHCPLoad{Clients: fleet(9), Verbs: Discover, Mirrored: true})
 	b.Stop()
 	<-gone
 	checkSums(t, res)
