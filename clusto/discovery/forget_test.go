@@ -12,6 +12,7 @@ import (
 // unflushed is a queue with one event of each switch, which what has ended leaves
 // only when it is told to, as it leaves a journal some time later.
 type unflushed struct {
+	t      *testing.T
 	mu     sync.Mutex
 	events []Event // the n-th one has the number n+1
 	times  []int   // that it ended
@@ -70,17 +71,30 @@ func (q *unflushed) Bury(_ context.Context, ev Event, _, _ string) error {
 	return nil
 }
 
-// until waits until ok, which is asked with mu held.
+// until waits until ok, which is asked with mu held, for a minute at most.
 func (q *unflushed) until(ok func() bool) {
+	q.t.Helper()
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	late := false
+	timer := time.AfterFunc(time.Minute, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		late = true
+		q.heard.Broadcast()
+	})
+	defer timer.Stop()
 	for !ok() {
+		if late {
+			q.t.Fatalf("it goes on no more: of %d events %d have ended, and %d have left; the queue was listed %d times", len(q.events), q.ended, q.left, q.listed)
+		}
 		q.heard.Wait()
 	}
 }
 
 // rounds waits until the queue was asked so often from now on.
 func (q *unflushed) rounds(d *Discovery, n int) {
+	q.t.Helper()
 	for range n {
 		q.mu.Lock()
 		was := q.listed
@@ -101,6 +115,7 @@ func (q *unflushed) leave() {
 
 // allEnded waits until so many events have ended, while what has leaves.
 func (q *unflushed) allEnded(n int) {
+	q.t.Helper()
 	q.until(func() bool { return q.ended >= n })
 	q.leave()
 }
@@ -127,7 +142,7 @@ func known(d *Discovery) int {
 
 // runs starts a Discovery of a queue, and ends it with the test.
 func (q *unflushed) runs(t *testing.T, cfg Config) *Discovery {
-	q.heard = sync.NewCond(&q.mu)
+	q.t, q.heard = t, sync.NewCond(&q.mu)
 	cfg.Queue, cfg.HoldDown, cfg.Backoff = q, -1, time.Millisecond
 	d := New(cfg)
 	ctx, stop := context.WithCancel(context.Background())
