@@ -11,9 +11,9 @@ import (
 )
 
 // TestKilledAtAnyMoment: whatever has been acknowledged comes about, once,
-// however often the daemon dies on the way.
+// however often the daemon dies on the way. Nothing else runs beside it: the moments
+// of the kills have to meet every state.
 func TestKilledAtAnyMoment(t *testing.T) {
-	t.Parallel()
 	n, kills := scaled(5000)/macsOfServer*macsOfServer, 50
 	if raceEnabled {
 		kills = 12

@@ -21,6 +21,7 @@ import (
 // in a mount namespace of its own: the folder, what is on the disk first, the
 // program.
 const onFullDisk = `set -e
+mount --make-rprivate /
 mount -t tmpfs -o size=1m full "$1"
 cp "$2"/* "$1" 2>/dev/null || true
 dd if=/dev/zero of="$1"/rest bs=4k 2>/dev/null || true
@@ -63,7 +64,7 @@ func onDiskThatFills(t *testing.T) (l *lab, rest string, sent int) {
 	l = newLab(t, 1)
 	self, err := os.Executable()
 	must(t, err)
-	cmd := exec.Command("sh", "-c", `mount -t tmpfs -o size=2m full "$1" && shift && exec "$@"`, "sh", l.dir,
+	cmd := exec.Command("sh", "-c", `mount --make-rprivate / && mount -t tmpfs -o size=2m full "$1" && shift && exec "$@"`, "sh", l.dir,
 		self, "--interface", l.port, "--api-url", "http://"+apiAddr, "--metrics", l.metrics, "--journal", l.journalFile(), "--hold-down", "0s")
 	cmd.Env, cmd.Stderr = labtest.Program().Env, l.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
