@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"database/sql"
 	"fmt"
 	"os"
 	"os/exec"
@@ -182,6 +183,42 @@ func TestReplayReadsOnAfterTheSignal(t *testing.T) {
 				t.Error("events are left")
 			}
 		})
+	}
+}
+
+// TestReplayWaitedForTheJournalAfterTheSignal: while it was on its way to the journal, a
+// signal ended it once all of it was there, or could not be.
+func TestReplayWaitedForTheJournalAfterTheSignal(t *testing.T) {
+	t.Parallel()
+	l := newReplayLab(t)
+	from, to, err := os.Pipe()
+	must(t, err)
+	defer from.Close()
+	defer to.Close()
+	cmd, stdout := l.begin("--replay", "/dev/stdin")
+	cmd.Stdin = from
+	must(t, l.net.Start(cmd))
+	const first = 24 + 16 + 174 // the first packet ends
+	pcap := contents(t, recording)
+	_, err = to.Write(pcap[:first])
+	must(t, err)
+	l.until("it reads", func() bool { return l.figures()["queued_total"] == 1 })
+	db, err := sql.Open("sqlite", "file:"+l.journalFile()+"?_txlock=immediate&_pragma=busy_timeout(10000)")
+	must(t, err)
+	defer db.Close()
+	others, err := db.Begin() // nobody else writes meanwhile
+	must(t, err)
+	_, err = to.Write(pcap[first:])
+	must(t, err)
+	must(t, to.Close())
+	l.until("all is read", func() bool {
+		f := l.figures()
+		return f["queued_total"] == 45 && f[verdict(engine.Malformed)] == 3 && f[verdict(engine.WrongCommunity)] == 1
+	})
+	l.signalled(cmd, stdout, "frames malformed 3\nframes wrong_community 1\nframes journal_full 45\n", "ended by a signal: nothing of it was taken; take the capture once more")
+	must(t, others.Rollback())
+	if left := l.events(); len(left) > 0 {
+		t.Errorf("%d events are left", len(left))
 	}
 }
 

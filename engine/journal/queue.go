@@ -32,17 +32,20 @@ func insertSQL(n int) string {
 // The goroutine that commits groups calls it, never a worker's: the records are
 // made without an allocation, their statement is not: the SQL driver allocates a
 // few times for each.
-func (j *Journal) Append(events []trap.Event) (stored int, err error) { return j.add(events, false) }
+func (j *Journal) Append(events []trap.Event) (stored int, err error) {
+	return j.add(context.Background(), events, false)
+}
 
-// AppendAll is Append of all events, or of none if there is no room for all.
-func (j *Journal) AppendAll(events []trap.Event) error {
-	_, err := j.add(events, true)
+// AppendAll is Append of all events, or of none if there is no room for all, or if
+// ctx ends before they are on disk.
+func (j *Journal) AppendAll(ctx context.Context, events []trap.Event) error {
+	_, err := j.add(ctx, events, true)
 	return err
 }
 
-func (j *Journal) add(events []trap.Event, whole bool) (stored int, err error) {
+func (j *Journal) add(ctx context.Context, events []trap.Event, whole bool) (stored int, err error) {
 	gone, n := j.takeEnded(), 0
-	err = j.write(context.Background(), func(tx *sql.Tx) (int, error) {
+	err = j.write(ctx, func(tx *sql.Tx) (int, error) {
 		left, err := j.remove(tx, &gone)
 		if err != nil {
 			return 0, err

@@ -27,9 +27,9 @@ func (k *keeping) Append(events []trap.Event) (kept int, err error) {
 	return kept, err
 }
 
-// AppendAll keeps all events or none.
-func (k *keeping) AppendAll(events []trap.Event) error {
-	err := k.Journal.AppendAll(events)
+// AppendAll keeps all events or none: none if ctx ends meanwhile.
+func (k *keeping) AppendAll(ctx context.Context, events []trap.Event) error {
+	err := k.Journal.AppendAll(ctx, events)
 	if err != nil {
 		events = nil
 	}

@@ -164,8 +164,10 @@ func (s *TrapServer) keep(ctx context.Context, r *replay) (failed engine.Verdict
 			return engine.JournalFull, fmt.Errorf("%w: replay %s: its %d events do not fit into the journal, and nothing of it was taken; raise journal_size from %d to that, or more",
 				ErrConfig, r.file.Name(), seen, s.recording.max)
 		}
-		if err = s.kept.AppendAll(events); err == nil {
+		if err = s.kept.AppendAll(ctx, events); err == nil {
 			return engine.None, nil
+		} else if ctx.Err() != nil {
+			break // a signal came first
 		} else if !errors.Is(err, trap.ErrFull) {
 			return engine.JournalFailed, fmt.Errorf("replay %s: nothing of it was taken; take the capture once more: %w", r.file.Name(), err)
 		}
