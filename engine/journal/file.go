@@ -192,7 +192,6 @@ func (j *Journal) take(ctx context.Context) error {
 	case errors.Is(err, errDamaged) && f.blank:
 		return j.foreign()
 	case f.damaged, errors.Is(err, errDamaged):
-		f.damaged = true
 		if err = j.salvage(ctx); err == nil {
 			err = j.prepare(ctx, false)
 		}
@@ -203,7 +202,7 @@ func (j *Journal) take(ctx context.Context) error {
 	if err := j.recount(ctx); err != nil {
 		return err
 	}
-	return j.account(ctx, f)
+	return j.account(ctx, f.loose)
 }
 
 // prepare has SQLite open the file, and check it. If it is none yet, and

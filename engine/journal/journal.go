@@ -181,7 +181,7 @@ func (j *Journal) recount(ctx context.Context) error {
 		return j.failed("read", err)
 	}
 	j.waiting.Store(n)
-	err := j.db.QueryRowContext(ctx, `SELECT max(seq) FROM (SELECT COALESCE(max(seq), 0) AS seq FROM sqlite_sequence
+	err := j.db.QueryRowContext(ctx, `SELECT max(seq) FROM (SELECT COALESCE(max(seq), 0) AS seq FROM sqlite_sequence WHERE name = 'events'
 		UNION ALL SELECT COALESCE(max(seq), 0) FROM events UNION ALL SELECT COALESCE(max(seq), 0) FROM dead)`).Scan(&j.seq)
 	if err != nil {
 		return j.failed("read", err)

@@ -52,15 +52,19 @@ func (j *Journal) writeMark() {
 
 // account compares what is in the file with what was acknowledged, takes from the
 // log's end what is missing and still there, reports what is lost, and takes out
-// damaged dead letters. It writes in any case, so that a full disk shows. All of it is one transaction, and the mark is written behind
-// it: whatever ends the program before, the next start reports the same.
-func (j *Journal) account(ctx context.Context, f findings) error {
+// damaged dead letters. It writes in any case, so that a full disk shows. All of it is
+// one transaction, which ends that the file counts as saved, and the mark is written
+// behind it: whatever ends the program before, the next start reports the same.
+func (j *Journal) account(ctx context.Context, loose []row) error {
 	err := j.write(ctx, func(tx *sql.Tx) (rescued int, err error) {
-		ends := j.seq
-		if rescued, err = j.rescue(ctx, tx, f.loose); err != nil {
+		ends, saved := j.seq, 0
+		if rescued, err = j.rescue(ctx, tx, loose); err != nil {
 			return 0, err
 		}
-		j.report(f.damaged, ends, rescued)
+		if err := count(&saved)(tx.ExecContext(ctx, `DELETE FROM sqlite_sequence WHERE name = 'saved'`)); err != nil {
+			return 0, err
+		}
+		j.report(saved > 0, ends, rescued)
 		if err := j.dropLost(ctx, tx); err != nil {
 			return 0, err
 		}
@@ -90,6 +94,10 @@ func (j *Journal) report(damaged bool, ends int64, rescued int) {
 	case !j.marked:
 		j.damaged.Add(1) // at least
 		j.cfg.Log.Error("the journal is mended: how many events waited in it is not known", "journal", j.cfg.File, "wait", waiting)
+	case damaged && waiting > j.mark.waiting:
+		j.damaged.Add(1) // at least
+		j.cfg.Log.Error("the journal is mended: events that were done come again, and whether others are lost is not known", "journal", j.cfg.File,
+			"wait", waiting, "waited", j.mark.waiting)
 	case lost > 0:
 		j.damaged.Add(lost)
 		j.cfg.Log.Error("events that were acknowledged are lost: the journal ends before them, or is damaged", "journal", j.cfg.File,

@@ -28,6 +28,7 @@ func TestKilledBeforeTheLossWasTold(t *testing.T) {
 		"a damaged dead letter":    endsEarly(t),
 		"events at the log's end":  lastFrameHurt(t),
 		"both, and the log is cut": endsEarly(t, 50),
+		"a page in the middle":     pageErased(t),
 	} {
 		t.Run(what, func(t *testing.T) {
 			again := ""
@@ -77,6 +78,50 @@ func endsEarly(t *testing.T, kept ...int) (name string) {
 	}
 	replace(t, name+"-wal", log[:size])
 	return name
+}
+
+// pageErased is a journal that lost a page in its middle: its last event is there.
+func pageErased(t *testing.T) (name string) {
+	t.Helper()
+	return damaged(t, 2000, func(b []byte) []byte {
+		at := len(b) / 2 / pageSize * pageSize
+		for b[at] != leafOfTable {
+			at += pageSize
+		}
+		clear(b[at:][:pageSize])
+		return b
+	})
+}
+
+// TestDoneEventsHidALoss: where the list of free pages is damaged, events that were done
+// are found again, and made up for others that were lost.
+func TestDoneEventsHidALoss(t *testing.T) {
+	name := file(t)
+	j := open(t, Config{File: name})
+	add(t, j, events(swA, 0, 4000))
+	got, err := j.Next(ctx, swA, 0, 2000)
+	if err != nil || len(got) != 2000 {
+		t.Fatal(len(got), err)
+	}
+	for _, e := range got {
+		j.Done(e.Seq)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b, hurt := read(t, name), event(swA, 2999)
+	copy(b[32:], []byte{0, 0, 0, 2})
+	for at := 0; at < len(b); at += pageSize {
+		if page := b[at:][:pageSize]; page[0] == leafOfTable && bytes.Contains(page, appendBody(nil, 3000, &hurt)) {
+			clear(page)
+		}
+	}
+	replace(t, name, b)
+	var log bytes.Buffer
+	j = open(t, Config{File: name, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if st := j.Stats(); st.Waiting <= 2000 || st.Damaged != 1 || !strings.Contains(log.String(), "whether others are lost is not known") {
+		t.Errorf("%+v: %s", st, log.String())
+	}
 }
 
 // lastFrameHurt is a journal whose last events SQLite does not take, and some of

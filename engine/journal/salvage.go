@@ -77,7 +77,8 @@ func (j *Journal) syncFolder() {
 }
 
 // copyRows makes a new journal of every row that can be read and whose sum is
-// right.
+// right. A row beside the last number says that it was saved, until what is lost has
+// been told.
 func (j *Journal) copyRows(ctx context.Context, to string) (events, dead int, err error) {
 	im, err := openImage(j.file)
 	if err != nil {
@@ -90,7 +91,10 @@ func (j *Journal) copyRows(ctx context.Context, to string) (events, dead int, er
 	}
 	if err = dst.make(ctx); err == nil {
 		err = dst.write(ctx, func(tx *sql.Tx) (int, error) {
-			events, dead, err = im.copyTo(ctx, tx)
+			if events, dead, err = im.copyTo(ctx, tx); err != nil {
+				return 0, err
+			}
+			_, err = tx.ExecContext(ctx, `INSERT INTO sqlite_sequence (name, seq) VALUES ('saved', 1)`)
 			return 0, err
 		})
 	}
