@@ -283,5 +283,5 @@ func (a *Auto) ask(ctx context.Context) (Server, error) {
 		a.trusted.Store(newer)
 		return Original, nil
 	}
-	return Unknown, fmt.Errorf("%s answers %s with %s, as no clusto-httpd does; check the API URL: %w", a.cfg.URL, path, resp.Status, clusto.ErrUnavailable)
+	return Unknown, fmt.Errorf("%s answers %s with %s, as no clusto-httpd does; check the API URL: %w", a.cfg.URL, path, line(resp.Status), clusto.ErrUnavailable)
 }

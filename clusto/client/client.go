@@ -291,9 +291,9 @@ func (c *Client) refusal(path string, resp *http.Response) error {
 	notFound := resp.StatusCode == http.StatusNotFound
 	if err != nil || json.Unmarshal(body, &p) != nil || p.Error == "" || notFound != p.NotFound {
 		if denied(resp) {
-			return fmt.Errorf("ask %s%s: it answers %s; check the token, and the API URL: %w", c.cfg.URL, path, resp.Status, ErrDenied)
+			return fmt.Errorf("ask %s%s: it answers %s; check the token, and the API URL: %w", c.cfg.URL, path, line(resp.Status), ErrDenied)
 		}
-		return fmt.Errorf("ask %s%s: it answers %s, not as clusto-httpd does; check the API URL: %w", c.cfg.URL, path, resp.Status, clusto.ErrUnavailable)
+		return fmt.Errorf("ask %s%s: it answers %s, not as clusto-httpd does; check the API URL: %w", c.cfg.URL, path, line(resp.Status), clusto.ErrUnavailable)
 	}
 	kind := clusto.ErrUnavailable
 	if denied(resp) {

@@ -124,7 +124,7 @@ func (s *session) run(ctx context.Context) error {
 	defer func() { _ = resp.Body.Close() }()
 	switch {
 	case resp.StatusCode == http.StatusNotImplemented || resp.StatusCode == http.StatusNotFound:
-		return fmt.Errorf("follow %s: it does not tell of changes (%s): %w", s.c.cfg.URL, resp.Status, errors.ErrUnsupported)
+		return fmt.Errorf("follow %s: it does not tell of changes (%s): %w", s.c.cfg.URL, line(resp.Status), errors.ErrUnsupported)
 	case resp.StatusCode == http.StatusBadRequest:
 		s.at = "" // it cannot make sense of that, so there is a Reset
 		fallthrough

@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -29,6 +30,7 @@ var errEnough = errors.New("enough of it")
 // else with one. What is endless comes again and again.
 type stranger struct {
 	status    int
+	says      string // beside it
 	typ       string
 	list, one []byte
 	endless   bool
@@ -49,7 +51,7 @@ func (s *stranger) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	b.rest = b.again
 	return &http.Response{
-		StatusCode: s.status, Status: http.StatusText(s.status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		StatusCode: s.status, Status: cmp.Or(s.says, http.StatusText(s.status)), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: http.Header{"Content-Type": {s.typ}}, Body: &b, Request: r,
 	}, nil
 }
@@ -274,6 +276,30 @@ func TestServersWordsWereTakenWhole(t *testing.T) {
 					t.Errorf("%s: %v", name, err)
 				}
 			}
+		}
+	}
+}
+
+// TestServersStatusWasTakenWhole: the words of a status line went into errors as
+// they came, up to a megabyte of them.
+func TestServersStatusWasTakenWhole(t *testing.T) {
+	words := "502 \x1b[2J" + strings.Repeat("w", 100_000)
+	for _, status := range []int{401, 404, 500, 501, 502} {
+		s := &stranger{status: status, says: words, typ: "text/plain", one: []byte("no")}
+		calls := everyCall(t, s)
+		a, err := NewAuto(Config{URL: hostile, Patience: 1, Timeout: time.Minute}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Close()
+		a.Client.http.Transport, a.legacy.c.http.Transport = s, s
+		calls["either"] = a.find
+		calls["of old, write"] = func(ctx context.Context) error {
+			_, err := a.legacy.write(ctx, http.MethodPost, "/pool/p", nil)
+			return err
+		}
+		for name, call := range calls {
+			told(t, name, call(t.Context()))
 		}
 	}
 }

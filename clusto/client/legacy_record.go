@@ -85,7 +85,7 @@ func (l *Legacy) refusal(path string, resp *http.Response) error {
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // what there is of it
 	text = bytes.TrimSpace(text)
 	return fmt.Errorf("ask %s%s: the original clusto-httpd answers %s: %s: %w",
-		l.c.cfg.URL, path, resp.Status, excerpt(text[bytes.LastIndexByte(text, '\n')+1:]), clusto.ErrUnavailable)
+		l.c.cfg.URL, path, line(resp.Status), excerpt(text[bytes.LastIndexByte(text, '\n')+1:]), clusto.ErrUnavailable)
 }
 
 // wireAttr is an attribute as the original writes it.

@@ -59,5 +59,5 @@ func (l *Legacy) write(ctx context.Context, method, path string, params url.Valu
 	case a.status == http.StatusInternalServerError && bytes.HasPrefix(text, []byte("Traceback")) && !passing.Match(last):
 		return a, nil
 	}
-	return a, fmt.Errorf("ask %s%s: %s: %s: %w", l.c.cfg.URL, path, resp.Status, a.says, clusto.ErrUnavailable)
+	return a, fmt.Errorf("ask %s%s: %s: %s: %w", l.c.cfg.URL, path, line(resp.Status), a.says, clusto.ErrUnavailable)
 }
