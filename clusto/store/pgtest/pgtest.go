@@ -15,6 +15,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,7 +36,8 @@ type server struct {
 	done chan struct{} // closed once it has ended
 	made atomic.Int64  // databases
 
-	admin *sql.DB // a connection takes longer than what is done with it
+	admin   *sql.DB // a connection takes longer than what is done with it
+	version int     // its server_version_num: 150018 is 15.18
 
 	mu     sync.Mutex
 	models map[string]*model
@@ -122,13 +124,22 @@ func (p *server) create(t testing.TB, like string) string {
 		t.Fatal(p.err)
 	}
 	name := fmt.Sprintf("clusto%d", p.made.Add(1))
-	// A copy of the files holds what a connection to a new database would read from
-	// the catalogue.
-	stmt := "CREATE DATABASE " + name + " TEMPLATE " + cmp.Or(like, "template1") + " STRATEGY file_copy"
+	stmt := makes(name, like, p.version)
 	if _, err := p.admin.Exec(stmt); err != nil {
 		t.Fatalf("%s: %v", stmt, err)
 	}
 	return name
+}
+
+// makes gives the statement for a database.
+func makes(name, like string, version int) string {
+	stmt := "CREATE DATABASE " + name + " TEMPLATE " + cmp.Or(like, "template1")
+	if version < 150000 {
+		return stmt // there is no other way than by file_copy
+	}
+	// A copy of the files holds what a connection to a new database would read from
+	// the catalogue.
+	return stmt + " STRATEGY file_copy"
 }
 
 // URL names a database of the server, and the role to open it as: "clusto" may
@@ -220,7 +231,7 @@ func (p *server) start() error {
 	}
 	first, err := sql.Open("pgx", URL("template1", "clusto"))
 	if err == nil {
-		err = errors.Join(first.Ping(), first.Close())
+		err = errors.Join(first.QueryRow(`SELECT current_setting('server_version_num')::int`).Scan(&p.version), first.Close())
 	}
 	if err != nil {
 		return err
@@ -284,13 +295,23 @@ var debians = "/usr/lib/postgresql/*/bin/initdb"
 func programs() (string, error) {
 	found, _ := filepath.Glob(debians)
 	if len(found) > 0 {
-		return filepath.Dir(found[len(found)-1]), nil
+		return filepath.Dir(slices.MaxFunc(found, func(a, b string) int { return slices.Compare(release(a), release(b)) })), nil
 	}
 	initdb, err := exec.LookPath("initdb")
 	if err != nil {
 		return "", errNoPostgres
 	}
 	return filepath.Dir(initdb), nil
+}
+
+// release gives the numbers of the release whose initdb is at a path of Debian's:
+// 9.6, or 15.
+func release(initdb string) (numbers []int) {
+	for part := range strings.SplitSeq(filepath.Base(filepath.Dir(filepath.Dir(initdb))), ".") {
+		n, _ := strconv.Atoi(part)
+		numbers = append(numbers, n)
+	}
+	return numbers
 }
 
 // runAs says as whom to run: initdb refuses root.
