@@ -18,6 +18,7 @@ type dialect struct {
 	bigint   string // 64-bit integer
 	datetime string
 	lock     string // first statement of a writing transaction, "" for none
+	ping     string // asks whether entities may be read, one row, or none where there are no rows; fails without the table
 	tables   string // lists the names of tables, one column
 	columns  string // lists the columns of table ?, one column
 	indexes  string // lists the names of indexes, one column
@@ -34,6 +35,7 @@ var sqlite = &dialect{
 	serial:   "INTEGER NOT NULL",
 	bigint:   "INTEGER",
 	datetime: "DATETIME",
+	ping:     `SELECT 1 FROM entities LIMIT 1`,
 	tables:   `SELECT name FROM sqlite_master WHERE type IN ('table', 'view')`,
 	columns:  `SELECT name FROM pragma_table_info(?)`,
 	indexes:  `SELECT name FROM sqlite_master WHERE type = 'index'`,
@@ -53,6 +55,8 @@ var postgres = &dialect{
 	// What BEGIN IMMEDIATE is to SQLite: writers wait for each other, since
 	// neither names nor counters are guarded by a constraint; readers go on.
 	lock: postgresLock,
+	// The catalogue alone is asked: whoever reads the table waits for an import.
+	ping: `SELECT has_any_column_privilege('entities', 'SELECT')`,
 	tables: `SELECT table_name FROM information_schema.tables
 		WHERE table_schema = ANY (current_schemas(false))`,
 	columns: `SELECT column_name FROM information_schema.columns

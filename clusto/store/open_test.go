@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/clusto/clusto-engine/clusto"
 	"github.com/clusto/clusto-engine/clusto/store/pgtest"
@@ -226,6 +227,47 @@ func TestPostgresThatGoesAway(t *testing.T) {
 	}
 	if _, err := Open(t.Context(), dsn, nil); !errors.Is(err, clusto.ErrUnavailable) {
 		t.Errorf("open without a database: %v", err)
+	}
+}
+
+// TestPingWaitedForAnImport, which keeps the tables to itself until its commit:
+// nobody was ready meanwhile.
+func TestPingWaitedForAnImport(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	s := openTest(t, dsn)
+	holds := begun(t, dsn, `LOCK TABLE entities, entity_attrs, counters IN ACCESS EXCLUSIVE MODE`)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := s.Ping(ctx); err != nil {
+		t.Error(err)
+	}
+	must(t, holds.Rollback())
+}
+
+// TestPingOfPostgres fails where the table is gone or may not be read, on a
+// connection that has asked before too.
+func TestPingOfPostgres(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	openTest(t, dsn).Close()
+	name := strings.TrimPrefix(strings.SplitN(dsn, "?", 2)[0], "postgresql:///")
+	role := "pinger_of_" + name
+	pgtest.Exec(t, dsn, `CREATE ROLE `+role+` LOGIN`, `GRANT SELECT ON ALL TABLES IN SCHEMA public TO `+role)
+	s := openTest(t, pgtest.URL(name, role))
+	for _, tt := range []struct{ stmt, says string }{
+		{`SELECT 1`, ""},
+		{`REVOKE SELECT ON entities FROM ` + role, "may not be read"},
+		{`GRANT SELECT (name) ON entities TO ` + role, ""},
+		{`ALTER TABLE entities RENAME TO lost`, `relation "entities" does not exist`},
+		{`ALTER TABLE lost RENAME TO entities`, ""},
+		{`DROP TABLE entities CASCADE`, `relation "entities" does not exist`},
+	} {
+		pgtest.Exec(t, dsn, tt.stmt)
+		err := s.Ping(t.Context())
+		if answers := tt.says == ""; answers != (err == nil) || !answers && (!errors.Is(err, clusto.ErrUnavailable) || !strings.Contains(err.Error(), tt.says)) {
+			t.Errorf("%s: %v, want %q", tt.stmt, err, tt.says)
+		}
 	}
 }
 

@@ -267,15 +267,22 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
-// Ping reports whether the database answers, and is still the one that was
-// opened.
+// Ping reports whether the database answers, is still the one that was opened,
+// and has entities that may be read. It waits for nobody who has locked tables of
+// PostgreSQL's, as a first import does.
 func (s *Store) Ping(ctx context.Context) error {
 	if err := s.present("ask"); err != nil {
 		return err
 	}
-	var n int
-	err := s.read.QueryRowContext(ctx, `SELECT 1 FROM entities LIMIT 1`).Scan(&n)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	may := true
+	err := s.read.QueryRowContext(ctx, s.dialect.ping).Scan(&may)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	if err == nil && !may {
+		err = errors.New("the table entities may not be read; GRANT SELECT on clusto's tables")
+	}
+	if err != nil {
 		return s.failed("ask", err)
 	}
 	return nil
