@@ -28,10 +28,13 @@ type part struct{ drop, make, more string }
 // postgresLoad takes the foreign keys, which ask for two entities with each
 // attribute, and the indexes on attributes but for the one on entity and key. It
 // leaves what was never held against the rows (NOT VALID), and all if that index
-// is missing.
+// is missing or of no use for every row: another table's, invalid, or partial.
 var postgresLoad = &loadDDL{
 	parts: `WITH t AS (SELECT oid FROM pg_class WHERE oid IN ('entity_attrs'::regclass, 'counters'::regclass)
-			AND pg_has_role(relowner, 'USAGE') AND to_regclass('idx_attrs_entity_key') IS NOT NULL)
+			AND pg_has_role(relowner, 'USAGE') AND EXISTS (SELECT FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
+				WHERE i.indrelid = 'entity_attrs'::regclass AND x.relname = 'idx_attrs_entity_key' AND m.amname = 'btree'
+				AND i.indisvalid AND i.indisready AND i.indislive AND i.indpred IS NULL
+				AND pg_get_indexdef(x.oid, 1, true) = 'entity_id' AND pg_get_indexdef(x.oid, 2, true) = 'key'))
 		SELECT 'ALTER TABLE ' || c.conrelid::regclass || ' DROP CONSTRAINT ' || quote_ident(c.conname),
 			'ALTER TABLE ' || c.conrelid::regclass || ' ADD CONSTRAINT ' || quote_ident(c.conname) || ' ' || pg_get_constraintdef(c.oid),
 			concat_ws(' ', obj_description(c.oid, 'pg_constraint'), (SELECT string_agg(g.tgenabled::text, '' ORDER BY g.oid) FROM pg_trigger g WHERE g.tgconstraint = c.oid))
@@ -54,20 +57,22 @@ var postgresLoad = &loadDDL{
 // latest before the commit. Who reads meanwhile waits for the commit; there was
 // nothing that he could have found. Nobody is waited for: the change goes the
 // ordinary way if somebody has the tables at this moment, if they belong to
-// another role, and if anything could not be made again just as it was.
+// another role, if the catalogue may not be read, and if anything could not be
+// made again just as it was.
 func (c *change) takeApart(ctx context.Context, ops int) error {
 	ddl := c.s.dialect.load
 	if ddl == nil || ops < c.s.loadFrom || c.blank != (blank{true, true, true}) {
 		return nil
 	}
-	parts, err := c.partsOf(ctx)
-	if err == nil && len(parts) > 0 {
-		err = c.exec(ctx, `SAVEPOINT load`)
-	}
-	if err != nil || len(parts) == 0 {
+	if err := c.exec(ctx, `SAVEPOINT load`); err != nil {
 		return err
 	}
-	if same, err := c.tryParts(ctx, parts); err != nil || !same {
+	parts, err := c.partsOf(ctx)
+	away := err == nil && len(parts) > 0
+	if away {
+		away, err = c.tryParts(ctx, parts)
+	}
+	if err != nil || !away {
 		return c.exec(ctx, `ROLLBACK TO SAVEPOINT load`)
 	}
 	c.parts, c.once = parts, []string{ipsInUse, c.s.dialect.rangesSQL()}
@@ -94,7 +99,7 @@ func (c *change) tryParts(ctx context.Context, parts []part) (same bool, err err
 	return true, c.run(ctx, drops)
 }
 
-// findable puts the database together before a statement that needs an index
+// findable puts the database together before a statement that misses an index
 // which is away. An import has none: it knows of all MACs and addresses, and
 // looks for attributes by entity and key, or by id.
 func (c *change) findable(ctx context.Context, text string) error {

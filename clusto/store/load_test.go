@@ -172,6 +172,11 @@ func TestWhenNothingIsTakenApart(t *testing.T) {
 		"one that was deleted":    {`INSERT INTO entities (name, type, driver, version, deleted_at_version) VALUES ('x', 'server', 'basicserver', 1, 2)`},
 		"a comment":               {`COMMENT ON INDEX idx_attrs_subkey IS 'as it ever was'`},
 		"no index that is needed": {`DROP INDEX idx_attrs_entity_key`},
+		"an index that is broken": {`UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'idx_attrs_entity_key'::regclass`},
+		"an index of few rows":    {`DROP INDEX idx_attrs_entity_key`, `CREATE INDEX idx_attrs_entity_key ON entity_attrs (entity_id, "key") WHERE number > 5`},
+		"an index of other rows":  {`DROP INDEX idx_attrs_entity_key`, `CREATE INDEX idx_attrs_entity_key ON counters (entity_id, attr_key)`},
+		"an index on the key":     {`DROP INDEX idx_attrs_entity_key`, `CREATE INDEX idx_attrs_entity_key ON entity_attrs ("key", entity_id)`},
+		"no right to look":        {`REVOKE SELECT ON pg_catalog.pg_constraint FROM PUBLIC`},
 		"no right to make":        {`REVOKE CREATE ON SCHEMA public FROM PUBLIC`, `ALTER TABLE entities OWNER TO $role`, `ALTER TABLE entity_attrs OWNER TO $role`, `ALTER TABLE counters OWNER TO $role`},
 		"another's tables":        {},
 	} {
