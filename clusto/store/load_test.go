@@ -75,6 +75,8 @@ func TestLoadWritesWhatTheOrdinaryWayWrites(t *testing.T) {
 	changed := append(fleet(400), clusto.Op{Op: "delete", Name: "s000007"}, clusto.Op{Op: "unbind", Name: "s000008", IP: "10.1.0.18"},
 		clusto.Op{Op: "has", Key: "port-nic-eth", Value: &clusto.Value{Type: clusto.String, Str: fleetMAC(9).String()}},
 		clusto.Op{Op: "remove", Name: "s000010", Into: "boot"})
+	ended := append(fleet(200), clusto.Op{Op: "unbind", Name: "s000008", IP: "10.1.0.18"},
+		clusto.Op{Op: "unbind", Name: "s000199", IP: "10.1.0.209"}) // its page has room for another version of the row
 	for name, stmts := range map[string][]string{
 		"this program's": nil,
 		"with versions":  {`INSERT INTO clustoversioning (description) VALUES ('first')`},
@@ -86,7 +88,7 @@ func TestLoadWritesWhatTheOrdinaryWayWrites(t *testing.T) {
 			`DROP INDEX idx_attrs_key`, `CREATE INDEX idx_attrs_key ON entity_attrs ("key" text_pattern_ops) WITH (fillfactor = 70)`,
 		},
 	} {
-		for what, ops := range map[string][]clusto.Op{"an import": site.Ops(), "much of all": changed} {
+		for what, ops := range map[string][]clusto.Op{"an import": site.Ops(), "much of all": changed, "rows that end": ended} {
 			t.Run(name+", "+what, func(t *testing.T) {
 				ordinary, dsn := openTest(t, originalPostgres(t)), originalPostgres(t)
 				s := loader(t, dsn)
@@ -98,6 +100,9 @@ func TestLoadWritesWhatTheOrdinaryWayWrites(t *testing.T) {
 				loads(t, dsn, true, func() { apply(t, s, ops...) })
 				if got, want := rows(t, s), rows(t, ordinary); !slices.Equal(got, want) {
 					t.Errorf("%d rows, want %d", len(got), len(want))
+				}
+				if got := columnOf(t, dsn, `SELECT indexrelid::regclass::text FROM pg_index WHERE indcheckxmin`); len(got) > 0 {
+					t.Errorf("indexes that the import itself could not use: %q", got)
 				}
 			})
 		}
