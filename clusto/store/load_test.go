@@ -216,6 +216,23 @@ func TestWhenNothingIsTakenApart(t *testing.T) {
 	})
 }
 
+// TestValueThatTheOrdinaryWayTakes, and an index does not that is made after it,
+// was refused as invalid.
+func TestValueThatTheOrdinaryWayTakes(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	s := loader(t, dsn)
+	pgtest.Exec(t, dsn, `CREATE FUNCTION alone(v TEXT) RETURNS TEXT LANGUAGE plpgsql IMMUTABLE AS $$BEGIN
+			IF v IS NOT NULL AND current_setting('clusto.statements', true) <> '' THEN RAISE invalid_text_representation; END IF;
+			RETURN v;
+		END$$`,
+		`DROP INDEX idx_attrs_str_value`, `CREATE INDEX idx_attrs_str_value ON entity_attrs (alone(string_value))`)
+	loads(t, dsn, false, func() { apply(t, s, fleet(20)...) })
+	if h := host(t, s, fleetMAC(3).String()); h.Name != "s000003" {
+		t.Errorf("%+v", h)
+	}
+}
+
 // TestLoadBesideOthers: another program that has the database open, with its
 // statements prepared, goes on and finds all; and so does who imported.
 func TestLoadBesideOthers(t *testing.T) {

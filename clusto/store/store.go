@@ -288,9 +288,9 @@ func (s *Store) Ping(ctx context.Context) error {
 	return nil
 }
 
-// failed wraps an error of the database itself.
+// failed wraps an error of the database itself. What is notTogether stays so.
 func (s *Store) failed(verb string, err error) error {
-	if why := unfit(err); why != "" {
+	if why := unfit(err); why != "" && !errors.As(err, &notTogether{}) {
 		return fmt.Errorf("%s database %q: %s: %w", verb, s.name, why, clusto.ErrInvalid)
 	}
 	if strings.HasSuffix(verb, "change") && isReadOnly(err) {
