@@ -3,11 +3,15 @@ package store
 import (
 	"bytes"
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/clusto/clusto-engine/clusto/store/pgtest"
 )
@@ -25,6 +29,64 @@ func TestEmptyOpenedByManyAtOnce(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOpenWaitedLongForWAL: where a try had waited for a lock as long as any
+// statement does, others came after it for as long again.
+func TestOpenWaitedLongForWAL(t *testing.T) {
+	busy := busyError(t)
+	synctest.Test(t, func(t *testing.T) {
+		left, leave := context.WithCancel(t.Context())
+		leave()
+		for name, tt := range map[string]struct {
+			ctx          context.Context
+			takes, whole time.Duration
+			tries        int
+			errs         []error // of the tries, the last again and again
+		}{
+			"one that waits":  {t.Context(), 5 * time.Second, 5 * time.Second, 1, []error{busy}},
+			"two that wait":   {t.Context(), walPatience - time.Millisecond, 2*walPatience + 3*time.Millisecond, 2, []error{busy}},
+			"told at once":    {t.Context(), 0, walPatience, 201, []error{busy}},
+			"free after two":  {t.Context(), 0, 10 * time.Millisecond, 3, []error{busy, busy, nil}},
+			"another trouble": {t.Context(), 0, 0, 1, []error{sql.ErrConnDone}},
+			"nobody waits":    {left, 0, 0, 1, []error{busy}},
+		} {
+			begun, tries := time.Now(), 0
+			last := tt.errs[len(tt.errs)-1]
+			err := whileBusy(tt.ctx, func() error {
+				time.Sleep(tt.takes)
+				tries++
+				return tt.errs[min(tries, len(tt.errs))-1]
+			})
+			if took := time.Since(begun); took != tt.whole || tries != tt.tries || !errors.Is(err, last) {
+				t.Errorf("%s: %d tries in %s, %v; want %d in %s, %v", name, tries, took, err, tt.tries, tt.whole, last)
+			}
+		}
+	})
+}
+
+// busyError gives what SQLite says of a database that another keeps locked.
+func busyError(t *testing.T) error {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "x.db")
+	runSQLite(t, file, `CREATE TABLE x (n INTEGER)`)
+	const write = `INSERT INTO x VALUES (1)`
+	var dbs [2]*sql.DB
+	for i := range dbs {
+		var err error
+		dbs[i], err = sql.Open("sqlite", file)
+		must(t, err)
+		defer dbs[i].Close()
+	}
+	tx, err := dbs[0].BeginTx(t.Context(), nil)
+	must(t, err)
+	defer tx.Rollback()
+	_, err = tx.ExecContext(t.Context(), write)
+	must(t, err)
+	if _, err = dbs[1].ExecContext(t.Context(), write); !isBusy(err) {
+		t.Fatal("it is not busy: ", err)
+	}
+	return err
 }
 
 // TestIndexAddedByTwoAtOnce was warned of by the one that came second, as if it

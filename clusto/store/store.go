@@ -214,9 +214,9 @@ func (s *Store) openBulk(db *sql.DB) {
 	db.SetConnMaxIdleTime(time.Minute)
 }
 
-// walPatience is how long useWAL waits for others that open the database too, as
-// long as a statement waits for a lock.
-const walPatience = 5 * time.Second
+// walPatience is how long useWAL goes on asking, others that open the database
+// too being done in no time.
+const walPatience = time.Second
 
 // useWAL lets readers go on while a change is written. Where it cannot be had,
 // such as on some network file systems, the store works without. While another
@@ -224,13 +224,24 @@ const walPatience = 5 * time.Second
 // busy_timeout: each of them would wait for the other.
 func (s *Store) useWAL(ctx context.Context) {
 	var mode string
-	err := s.write.QueryRowContext(ctx, `PRAGMA journal_mode = WAL`).Scan(&mode)
-	for begun := time.Now(); isBusy(err) && time.Since(begun) < walPatience && ctx.Err() == nil; {
-		time.Sleep(5 * time.Millisecond)
-		err = s.write.QueryRowContext(ctx, `PRAGMA journal_mode = WAL`).Scan(&mode)
-	}
+	err := whileBusy(ctx, func() error {
+		return s.write.QueryRowContext(ctx, `PRAGMA journal_mode = WAL`).Scan(&mode)
+	})
 	if err != nil || mode != "wal" {
 		s.log.Warn("the database does not take write-ahead logging: reads will wait for writes", "database", s.name, "mode", mode, "err", err)
+	}
+}
+
+// whileBusy tries again while another keeps the database locked, until walPatience
+// is over: a try may have waited its busy_timeout already.
+func whileBusy(ctx context.Context, try func() error) error {
+	begun := time.Now()
+	for {
+		err := try()
+		if !isBusy(err) || time.Since(begun) >= walPatience || ctx.Err() != nil {
+			return err
+		}
+		time.Sleep(5 * time.Millisecond)
 	}
 }
 
