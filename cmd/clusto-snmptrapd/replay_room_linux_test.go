@@ -85,6 +85,18 @@ func (l *lab) begin(args ...string) (cmd *exec.Cmd, stdout *bytes.Buffer) {
 	return cmd, stdout
 }
 
+// replayPipe begins a replay of what is written to a pipe.
+func (l *lab) replayPipe(t *testing.T) (cmd *exec.Cmd, stdout *bytes.Buffer, from, to *os.File) {
+	t.Helper()
+	from, to, err := os.Pipe()
+	must(t, err)
+	t.Cleanup(func() { _ = from.Close(); _ = to.Close() })
+	cmd, stdout = l.begin("--replay", "/dev/stdin")
+	cmd.Stdin = from
+	must(t, l.net.Start(cmd))
+	return cmd, stdout, from, to
+}
+
 // signalled ends a replay with SIGTERM, and checks what it says.
 func (l *lab) signalled(cmd *exec.Cmd, stdout *bytes.Buffer, want, says string) {
 	l.Helper()
@@ -165,14 +177,8 @@ func TestReplayReadsOnAfterTheSignal(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			l := newReplayLab(t)
-			from, to, err := os.Pipe()
-			must(t, err)
-			defer from.Close()
-			defer to.Close()
-			cmd, stdout := l.begin("--replay", "/dev/stdin")
-			cmd.Stdin = from
-			must(t, l.net.Start(cmd))
-			_, err = to.Write(contents(t, recording)[:c.bytes])
+			cmd, stdout, from, to := l.replayPipe(t)
+			_, err := to.Write(contents(t, recording)[:c.bytes])
 			must(t, err)
 			l.until("it reads", func() bool {
 				n, err := unix.IoctlGetInt(int(from.Fd()), unix.TIOCINQ)
@@ -191,16 +197,10 @@ func TestReplayReadsOnAfterTheSignal(t *testing.T) {
 func TestReplayWaitedForTheJournalAfterTheSignal(t *testing.T) {
 	t.Parallel()
 	l := newReplayLab(t)
-	from, to, err := os.Pipe()
-	must(t, err)
-	defer from.Close()
-	defer to.Close()
-	cmd, stdout := l.begin("--replay", "/dev/stdin")
-	cmd.Stdin = from
-	must(t, l.net.Start(cmd))
+	cmd, stdout, _, to := l.replayPipe(t)
 	const first = 24 + 16 + 174 // the first packet ends
 	pcap := contents(t, recording)
-	_, err = to.Write(pcap[:first])
+	_, err := to.Write(pcap[:first])
 	must(t, err)
 	l.until("it reads", func() bool { return l.figures()["queued_total"] == 1 })
 	db, err := sql.Open("sqlite", "file:"+l.journalFile()+"?_txlock=immediate&_pragma=busy_timeout(10000)")
