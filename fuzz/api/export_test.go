@@ -2,19 +2,23 @@ package api
 
 import (
 	"bytes"
+	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/clusto/clusto-engine/clusto"
 	"github.com/clusto/clusto-engine/clusto/inventory"
+	"github.com/clusto/clusto-engine/clusto/store"
 )
 
 // refused are the sentences by which an export says what no file can hold.
 var refused = regexp.MustCompile(`^(entity ".*": (its name has .*; rename it|driver ".*" and type ".*": want lower-case letters, digits and _|.*, and so no import makes one; give it another type|attribute .* has .*; correct or delete it)|two entities (are .*|have the name ".*"); rename one of them|and \d+ more)$`)
 
 // exported: all that there is makes an equal inventory of an empty one, of which an
-// export is the same; or the export says, thing by thing, what no file can hold.
+// export is the same, and leaves the one that it is of as it was; or the export says, thing by
+// thing, what no file can hold.
 func (s *site) exported(tb testing.TB, all []clusto.Object) {
 	tb.Helper()
 	var first, second bytes.Buffer
@@ -31,12 +35,57 @@ func (s *site) exported(tb testing.TB, all []clusto.Object) {
 		tb.Errorf("what was exported cannot be read: %v\n%s", err, first.Bytes())
 		return
 	}
+	if version := s.now(tb); s.again(tb, site.Ops()) != version {
+		tb.Errorf("an import of its own export changes an inventory: %s", first.Bytes())
+	}
 	defer s.empty.reset(tb)
 	if _, err := s.empty.store.Change(tb.Context(), site.Ops()); err != nil {
 		tb.Errorf("what was exported cannot be imported: %v\n%s", site.Explain(err), first.Bytes())
 		return
 	}
-	if err := inventory.Export(&second, objects(tb, s.empty.store)); err != nil || !bytes.Equal(first.Bytes(), second.Bytes()) {
+	copied := objects(tb, s.empty.store)
+	if err := inventory.Export(&second, copied); err != nil || !bytes.Equal(first.Bytes(), second.Bytes()) {
 		tb.Errorf("%v: exported\n%s\nand once more, of what was imported,\n%s", err, first.Bytes(), second.Bytes())
 	}
+	if got, want := contents(tb, s.empty.store, copied), contents(tb, s.store, all); !slices.Equal(got, want) {
+		tb.Errorf("%s\nmade\n%s\nof\n%s", first.Bytes(), strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// contents writes down all that an import of an export has to make: but for ids, versions, and
+// the order in which attributes of different names were written (see inventory.Export).
+func contents(tb testing.TB, s *store.Store, all []clusto.Object) (lines []string) {
+	tb.Helper()
+	text := func(v any) string {
+		b, err := json.Marshal(v)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return string(b)
+	}
+	name := func(a clusto.Attr) string { return text([]any{a.Key, a.Subkey, a.Number}) }
+	for i := range all {
+		o := all[i]
+		o.Attrs = withoutIDs(o.Attrs)
+		slices.SortStableFunc(o.Attrs, func(a, b clusto.Attr) int { return strings.Compare(name(a), name(b)) })
+		lines = append(lines, text(o))
+	}
+	entities := len(lines)
+	if err := s.Hosts(tb.Context(), func(h *clusto.Host) error {
+		h.Attrs = withoutIDs(h.Attrs)
+		lines = append(lines, text(h))
+		return nil
+	}); err != nil {
+		tb.Fatal(err)
+	}
+	slices.Sort(lines[entities:]) // they come in any order
+	return lines
+}
+
+func withoutIDs(attrs []clusto.Attr) []clusto.Attr {
+	attrs = slices.Clone(attrs)
+	for i := range attrs {
+		attrs[i].ID = 0
+	}
+	return attrs
 }
