@@ -32,7 +32,7 @@ func FuzzTrapAgainstGosnmp(f *testing.F) {
 				t.Fatalf("%v, want %v; gosnmp takes % x: %+v", err, want, b, p)
 			}
 			if err == nil {
-				compare(t, &m, p)
+				compare(t, b, &m, p)
 			}
 		case err == nil && !laxer(b, &m, theirErr):
 			t.Errorf("gosnmp: %v; we take % x", theirErr, b)
@@ -56,14 +56,14 @@ func laxer(b []byte, m *snmp.Message, theirs error) bool {
 	}
 }
 
-// compare holds a message against what gosnmp makes of it.
-func compare(t *testing.T, m *snmp.Message, p *gosnmp.SnmpPacket) {
+// compare holds a message, whose bytes are b, against what gosnmp makes of it.
+func compare(t *testing.T, b []byte, m *snmp.Message, p *gosnmp.SnmpPacket) {
 	t.Helper()
 	if byte(p.PDUType) != m.PDU || byte(p.Version) != byte(m.Version) || p.Community != string(m.Community) {
 		t.Errorf("%+v; gosnmp: %+v", m, p)
 	}
 	if m.PDU == snmp.TagTrapV1 {
-		compareV1(t, m, p)
+		compareV1(t, b, m, p)
 	} else {
 		compareV2(t, m, p)
 	}
@@ -92,22 +92,50 @@ func compareVariables(t *testing.T, m *snmp.Message, p *gosnmp.SnmpPacket) {
 	}
 }
 
-// compareV1 compares agent-addr and time-stamp, and enterprise, generic-trap and specific-trap as far
-// as we give them: as the name of the trap (RFC 3584 section 3.1).
-func compareV1(t *testing.T, m *snmp.Message, p *gosnmp.SnmpPacket) {
+// compareV1 compares all fields of a Trap-PDU. We give enterprise, generic-trap and specific-trap as
+// the name of the trap alone, in which the first and the last are for enterpriseSpecific only (RFC
+// 3584 section 3.1): of others they are seen in the same trap made enterpriseSpecific.
+func compareV1(t *testing.T, b []byte, m *snmp.Message, p *gosnmp.SnmpPacket) {
 	t.Helper()
 	addr := fmt.Sprintf("%d.%d.%d.%d", m.AgentAddr[0], m.AgentAddr[1], m.AgentAddr[2], m.AgentAddr[3])
 	if p.AgentAddress != addr || uint64(p.Timestamp) != uint64(m.UpTime) {
 		t.Errorf("%s, %d; gosnmp: %s, %d", addr, m.UpTime, p.AgentAddress, p.Timestamp)
 	}
-	const enterpriseSpecific = 6
-	want := fmt.Sprintf("%s.0.%d", p.Enterprise, p.SpecificTrap)
-	if p.GenericTrap != enterpriseSpecific {
-		want = fmt.Sprintf(".1.3.6.1.6.3.1.1.5.%d", p.GenericTrap+1)
+	same := func(m *snmp.Message, generic int) {
+		t.Helper()
+		want := fmt.Sprintf("%s.0.%d", p.Enterprise, p.SpecificTrap)
+		if generic != enterpriseSpecific {
+			want = fmt.Sprintf(".1.3.6.1.6.3.1.1.5.%d", generic+1)
+		}
+		if got := "." + string(m.AppendTrapOID(nil)); got != want {
+			t.Errorf("trap %s of %d; gosnmp: %s, %d, %d", got, generic, p.Enterprise, p.GenericTrap, p.SpecificTrap)
+		}
+		head := headV1(b)
+		n, base := p.SpecificTrap, string(head.next(snmp.TagOID))
+		if is := m.IsTrap(base, uint8(n)); n >= 0 && n < 128 && is != (generic == enterpriseSpecific) {
+			t.Errorf("a trap of %d is number %d of %s: %v", generic, n, p.Enterprise, is)
+		}
 	}
-	if got := "." + string(m.AppendTrapOID(nil)); got != want {
-		t.Errorf("trap %s; gosnmp: %s, %d, %d", got, p.Enterprise, p.GenericTrap, p.SpecificTrap)
+	same(m, p.GenericTrap)
+	var own snmp.Message
+	if err := own.Parse(madeSpecific(b)); err != nil {
+		t.Fatal(err)
 	}
+	same(&own, enterpriseSpecific)
+}
+
+const enterpriseSpecific = 6 // generic-trap
+
+// madeSpecific gives the same trap with enterpriseSpecific for its generic-trap.
+func madeSpecific(b []byte) []byte {
+	b = bytes.Clone(b)
+	r := headV1(b)
+	r.next(snmp.TagOID)
+	r.next(snmp.TagIPAddress)
+	generic := r.next(snmp.TagInteger)
+	clear(generic)
+	generic[len(generic)-1] = enterpriseSpecific
+	return b
 }
 
 // compareV2 compares the request id, sysUpTime.0 and snmpTrapOID.0.
@@ -151,7 +179,7 @@ func FuzzNotificationForGosnmp(f *testing.F) {
 			if err != nil {
 				t.Fatalf("gosnmp does not read % x: %v", b, err)
 			}
-			compare(t, &inform, p)
+			compare(t, b, &inform, p)
 		}
 		answers(t, snmp.AppendResponse(nil, &inform), snmp.AppendInform(nil, &n))
 	})

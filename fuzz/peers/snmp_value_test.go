@@ -153,13 +153,18 @@ func whole(oid []byte) bool {
 // longTicks: leading zeros that X.690 section 8.3.2 forbids are tolerated, as in every number; gosnmp
 // takes a time-stamp of nine bytes at most.
 func longTicks(b []byte) bool {
-	all := reading{rest: b}
-	m := reading{rest: all.next(snmp.TagSequence)}
-	m.next(snmp.TagInteger)
-	m.next(snmp.TagOctetString)
-	r := reading{rest: m.next(snmp.TagTrapV1)}
+	r := headV1(b)
 	for _, tag := range []byte{snmp.TagOID, snmp.TagIPAddress, snmp.TagInteger, snmp.TagInteger} {
 		r.next(tag)
 	}
 	return len(r.next(snmp.TagTimeTicks)) > 9
+}
+
+// headV1 is at the beginning of the Trap-PDU of a message that has one.
+func headV1(b []byte) reading {
+	all := reading{rest: b}
+	m := reading{rest: all.next(snmp.TagSequence)}
+	m.next(snmp.TagInteger)
+	m.next(snmp.TagOctetString)
+	return reading{rest: m.next(snmp.TagTrapV1)}
 }
