@@ -3,19 +3,32 @@ package clusto
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 )
 
 var testMAC = MAC{0x00, 0x1e, 0xc9, 0xab, 0xcd, 0xef}
 
-func TestParseMAC(t *testing.T) {
-	for _, s := range []string{
+// testMACs are spellings of testMAC, noMACs are refused.
+var (
+	testMACs = []string{
 		"00:1e:c9:ab:cd:ef", "00:1E:C9:AB:CD:EF", "00:1e:C9:aB:Cd:ef",
 		"00-1e-c9-ab-cd-ef", "00.1e.c9.ab.cd.ef",
 		"001e.c9ab.cdef", "001E.C9AB.CDEF", "001e-c9ab-cdef", "001e:c9ab:cdef",
 		"001ec9-abcdef", "001ec9abcdef", "001EC9ABCDEF",
-	} {
+	}
+	noMACs = []string{
+		"", ":", "00", "00:1e:c9:ab:cd", "00:1e:c9:ab:cd:e", "00:1e:c9:ab:cd:ef:", ":00:1e:c9:ab:cd:ef",
+		"00:1e:c9:ab:cd:ef:01", "00:1e:c9:ab:cd:eg", "00:1e:c9:ab:cd: f", " 00:1e:c9:ab:cd:ef", "0:1e:c9:ab:cd:ef",
+		"00:1e-c9:ab-cd:ef", "00:1e:c9:ab:cdef:", "001ec9abcde", "001ec9abcdefg", "00_1e_c9_ab_cd_ef",
+		"001e..c9ab.cdef", "001ec9_abcdef", "0000000000001", "00:1e:c9:ab:cd:\xff\xff",
+		strings.Repeat("00:", 1000),
+	}
+)
+
+func TestParseMAC(t *testing.T) {
+	for _, s := range testMACs {
 		if m, err := ParseMAC(s); m != testMAC || err != nil {
 			t.Errorf("%q: %v, %v; want %v", s, m, err, testMAC)
 		}
@@ -23,13 +36,7 @@ func TestParseMAC(t *testing.T) {
 }
 
 func TestParseMACRefuses(t *testing.T) {
-	for _, s := range []string{
-		"", ":", "00", "00:1e:c9:ab:cd", "00:1e:c9:ab:cd:e", "00:1e:c9:ab:cd:ef:", ":00:1e:c9:ab:cd:ef",
-		"00:1e:c9:ab:cd:ef:01", "00:1e:c9:ab:cd:eg", "00:1e:c9:ab:cd: f", " 00:1e:c9:ab:cd:ef", "0:1e:c9:ab:cd:ef",
-		"00:1e-c9:ab-cd:ef", "00:1e:c9:ab:cdef:", "001ec9abcde", "001ec9abcdefg", "00_1e_c9_ab_cd_ef",
-		"001e..c9ab.cdef", "001ec9_abcdef", "0000000000001", "00:1e:c9:ab:cd:\xff\xff",
-		strings.Repeat("00:", 1000),
-	} {
+	for _, s := range noMACs {
 		m, err := ParseMAC(s)
 		if !errors.Is(err, ErrInvalid) || m != (MAC{}) {
 			t.Errorf("%q: %v, %v; want ErrInvalid", s, m, err)
@@ -43,10 +50,9 @@ func TestParseMACRefuses(t *testing.T) {
 
 // FuzzParseMAC: what is taken comes back in every spelling; nothing panics.
 func FuzzParseMAC(f *testing.F) {
-	for _, s := range testMAC.Spellings() {
+	for _, s := range slices.Concat(testMACs, noMACs) {
 		f.Add(s)
 	}
-	f.Add("00:1e:c9:ab:cd:e")
 	f.Fuzz(func(t *testing.T, s string) {
 		m, err := ParseMAC(s)
 		if err != nil {
