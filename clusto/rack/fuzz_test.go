@@ -31,6 +31,8 @@ func FuzzLayout(f *testing.F) {
 			f.Add(data)
 		}
 	}
+	// Made as the tests of Check make theirs: ranges that overlap or go backwards and an outlet twice; lists;
+	// a power strip of another driver; a program instead of servers.
 	f.Add([]byte(with(`{"ports": ["1-3", "3-5"], "ru": "3-1", "outlets": "aa1, aa1, bb7"}`)))
 	f.Add([]byte(with(`{"ports": [1, 2], "ru": [1, 2], "driver": "penguinserver2u", "outlets": ["aa1", "aa1"], "console": 48}`)))
 	f.Add([]byte(devices(sw, `"power": {"suffix": "p", "driver": "basicpowerstrip", "ru": 36, "port": 1}`)))

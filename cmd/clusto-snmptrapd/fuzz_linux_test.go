@@ -22,13 +22,17 @@ func captures(tb testing.TB) [][]byte {
 	pcap, ng := contents(tb, recording), pcapng(tb)
 	pcap, ng = pcap[:24+3*200], ng[:1024]
 	all := [][]byte{pcap, ng, pcap[:24], ng[:20], nil, {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff}}
+	// The version, the longest packet and the link type of a pcap; the two lengths of its first packet, one of
+	// its second.
 	for _, at := range []int{4, 16, 20, 24 + 8, 24 + 12, 24 + 16 + 174 + 8} {
 		all = append(all, patched(pcap, at, 0xff, 0xff, 0xff, 0x7f))
 	}
 	first := bytes.Index(ng, []byte{6, 0, 0, 0}) // an enhanced packet
+	// Each word of it; and it as a simple and as an obsolete packet, of other lengths.
 	for at := 4; at < 28; at += 4 {
 		all = append(all, patched(ng, first+at, 0xff, 0xff, 0xff, 0x7f), patched(ng, first, 3, 0, 0, 0, byte(8+at)), patched(ng, first, 2, 0, 0, 0, byte(8+at)))
 	}
+	// A packet of 256 MB, in a file that allows for it.
 	long := patched(pcap, 16, 0xff, 0xff, 0xff, 0xff)
 	return append(all, patched(long, 24+8, 0, 0, 0, 0x10, 0, 0, 0, 0x10))
 }

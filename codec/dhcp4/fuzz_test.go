@@ -109,7 +109,7 @@ func FuzzOverload(f *testing.F) {
 // when its values are appended to a new message.
 func FuzzIndex(f *testing.F) {
 	corpus.Add(f, corpus.DHCP(f))
-	f.Add(manyParts(400))
+	f.Add(manyParts(400)) // two options in turns, in the smallest parts
 	x, y := new(Index), new(Index)
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		v, err := Parse(msg)

@@ -121,6 +121,7 @@ func FuzzDecide(f *testing.F) {
 	plain := []byte{0, 0, 0, 0, 0, 2, 0, 11, 0, 1, 0, 1, 24, 1, 11, 0, 1, 1, 1, 24, 0} // 10.42.0.11/24 and 10.43.0.11/24
 	for i, in := range corpus.DHCP(f) {
 		f.Add(in.Bytes, plain, []byte{0, 0, 0}, true)
+		// A host and a site of which each message draws others.
 		f.Add(in.Bytes, bytes.Repeat([]byte{byte(i), 2, 0, byte(i * 7), 9, 'a', '1'}, 60), []byte{byte(i), byte(i >> 1), 1, 2, 3}, i%2 == 0)
 	}
 	for n := range byte(120) { // replies of every length about the least that a client takes

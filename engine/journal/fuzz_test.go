@@ -111,6 +111,8 @@ func FuzzFile(f *testing.F) {
 		if len(all[which%2][endings[which/2%3]]) == 0 {
 			continue // a journal that was closed has no log
 		}
+		// Where SQLite's head has its magic, formats, size, list of free pages, user version and application id
+		// (the log its own head); the first tree; and pages behind it.
 		for _, at := range []uint32{0, 18, 28, 32, 60, 68, 100, 4100, 4128, 8300, 20000, 40000} {
 			f.Add(which, at, []byte{0xff, 0, 0xff}, false)
 			f.Add(which, at, []byte{0, 0, 0, 2}, false)
