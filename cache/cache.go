@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,11 +64,14 @@ type Cache[K comparable, V any] struct {
 	held   atomic.Int64  // when that ended; unix ns
 }
 
-// shard holds what is known of its share of the keys, under one lock: a value
-// and an absence of one key never stand side by side.
+// shard holds what is known of its share of the keys. Changes are made under one
+// lock: a value and an absence of one key never stand side by side. Values are
+// found without it, through index.
 type shard[K comparable, V any] struct {
 	mu     sync.Mutex
-	values *simplelru.LRU[K, entry[V]]
+	index  index[K, V]
+	values *simplelru.LRU[K, *held[K, V]] // who leaves next
+	most   int                            // of them
 	absent *simplelru.LRU[K, mark]
 	purged [stripes]uint64 // generation of the latest purge of any key of the stripe
 	stats  counters
@@ -144,7 +148,10 @@ func orDefault[T comparable](p *T, v T) {
 func (s *shard[K, V]) init(cfg Config[K, V]) (err error) {
 	// Keys do not fall evenly: a quarter more keeps a cache of Size keys whole.
 	size := func(n int) int { return n/shards + n/shards/4 + 8 }
-	if s.values, err = simplelru.NewLRU[K, entry[V]](size(cfg.Size), nil); err != nil {
+	s.most = size(cfg.Size)
+	s.index.init()
+	left := func(k K, e *held[K, V]) { s.index.remove(cfg.Hash(k), e) }
+	if s.values, err = simplelru.NewLRU(s.most, left); err != nil {
 		return fmt.Errorf("make cache of %d: %w", cfg.Size, err)
 	}
 	if s.absent, err = simplelru.NewLRU[K, mark](size(cfg.AbsentSize), nil); err != nil {
@@ -153,17 +160,21 @@ func (s *shard[K, V]) init(cfg Config[K, V]) (err error) {
 	return nil
 }
 
-// shard gives the shard of a key, and its stripe in there.
-func (c *Cache[K, V]) shard(k K) (s *shard[K, V], stripe uint64) {
+// shard gives the shard of a key, and its hash.
+func (c *Cache[K, V]) shard(k K) (s *shard[K, V], hash uint64) {
 	h := c.cfg.Hash(k)
-	return &c.shards[h%shards], h / shards % stripes
+	return &c.shards[h%shards], h
 }
 
-// Lookup gives what is known of k at now (nanoseconds since 1970). It waits for
-// nothing but its shard's lock and allocates nothing.
+// stripe is which of its shard's purges may be about a key of that hash.
+func stripe(hash uint64) uint64 { return hash / shards % stripes }
+
+// Lookup gives what is known of k at now (nanoseconds since 1970). For a value it
+// waits for nothing, for an absence or nothing for its shard's lock. It allocates
+// nothing.
 func (c *Cache[K, V]) Lookup(k K, now int64) (v V, state State) {
-	s, _ := c.shard(k)
-	v, state = c.get(s, k, now)
+	s, h := c.shard(k)
+	v, state = c.get(s, h, k, now)
 	switch state {
 	case Fresh:
 		s.stats.hits.Add(1)
@@ -177,19 +188,51 @@ func (c *Cache[K, V]) Lookup(k K, now int64) (v V, state State) {
 	return v, state
 }
 
-func (c *Cache[K, V]) get(s *shard[K, V], k K, now int64) (v V, state State) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if e, ok := s.values.Get(k); ok {
-		if state = c.age(&e, now); state != Missing {
-			v = e.val
+// PeekAll appends the values of those of ks that have one, of whatever age. It counts
+// nothing, and no key is less likely to leave for it: it is for who will look them
+// up, and wants their memory at hand before. The processor waits for all of it at
+// once, not for one key after the other.
+func (c *Cache[K, V]) PeekAll(vs []V, ks []K) []V {
+	for part := range slices.Chunk(ks, peeks) {
+		var chains [peeks]*held[K, V]
+		for i, k := range part {
+			s, h := c.shard(k)
+			chains[i] = s.index.slot(h).Load()
 		}
-		return v, state
+		for i, k := range part {
+			if e := chains[i].in(k); e != nil {
+				vs = append(vs, e.val)
+			}
+		}
 	}
-	if m, ok := s.absent.Get(k); ok && m.gen >= c.marked.Load() && within(now-m.stored, int64(c.cfg.AbsentTTL)) {
-		return v, Absent
+	return vs
+}
+
+// peeks is how many keys are looked at at once.
+const peeks = 64
+
+func (c *Cache[K, V]) get(s *shard[K, V], hash uint64, k K, now int64) (v V, state State) {
+	e := s.index.find(hash, k)
+	if e == nil { // neither comes or goes while both are looked for
+		s.mu.Lock()
+		m, absent := s.absent.Get(k)
+		e = s.index.find(hash, k)
+		s.mu.Unlock()
+		switch {
+		case e != nil:
+		case absent && m.gen >= c.marked.Load() && within(now-m.stored, int64(c.cfg.AbsentTTL)):
+			return v, Absent
+		default:
+			return v, Missing
+		}
 	}
-	return v, Missing
+	if !e.used.Load() { // it is mostly: writing would take the line from other workers
+		e.used.Store(true)
+	}
+	if state = c.age(&e.entry, now); state != Missing {
+		v = e.val
+	}
+	return v, state
 }
 
 // age tells how far a value can be trusted at now.

@@ -32,8 +32,8 @@ func (c *Cache[K, V]) Fetch(ctx context.Context, k K) (V, State, error) {
 		}
 		err = f.err
 	}
-	s, _ := c.shard(k)
-	if v, state := c.get(s, k, time.Now().UnixNano()); state == Fresh || state == Stale {
+	s, h := c.shard(k)
+	if v, state := c.get(s, h, k, time.Now().UnixNano()); state == Fresh || state == Stale {
 		return v, Stale, err
 	}
 	var none V
@@ -43,9 +43,9 @@ func (c *Cache[K, V]) Fetch(ctx context.Context, k K) (V, State, error) {
 // flightName is what a load of k is known by until k is purged: a purge gives
 // it a new one, so nobody joins a load from before.
 func (c *Cache[K, V]) flightName(k K) string {
-	s, stripe := c.shard(k)
+	s, h := c.shard(k)
 	s.mu.Lock()
-	gen := max(s.purged[stripe], c.purged.Load())
+	gen := max(s.purged[stripe(h)], c.purged.Load())
 	s.mu.Unlock()
 	return string(binary.BigEndian.AppendUint64([]byte(c.cfg.Name(k)), gen))
 }

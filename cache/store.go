@@ -10,24 +10,67 @@ import (
 // stored with PutAt, unless a purge came in between.
 func (c *Cache[K, V]) Generation() uint64 { return c.gen.Load() }
 
-// outdated reports whether a purge since gen may have been about a key of the
-// stripe. The shard is locked.
-func (c *Cache[K, V]) outdated(s *shard[K, V], stripe, gen uint64) bool {
-	return gen < s.purged[stripe] || gen < c.purged.Load()
+// outdated reports whether a purge since gen may have been about a key of that
+// hash. The shard is locked.
+func (c *Cache[K, V]) outdated(s *shard[K, V], hash, gen uint64) bool {
+	return gen < s.purged[stripe(hash)] || gen < c.purged.Load()
+}
+
+// keep stores a value of k, and reports whether another one made room. The shard is
+// locked.
+func (c *Cache[K, V]) keep(s *shard[K, V], hash uint64, k K, v entry[V]) (evicted bool) {
+	e := &held[K, V]{key: k, entry: v}
+	if !s.values.Contains(k) {
+		s.turns()
+	}
+	evicted = s.values.Add(k, e)
+	s.index.put(hash, e)
+	if s.index.full(s.values.Len()) {
+		s.grow(c.cfg.Hash)
+	}
+	return evicted
+}
+
+// grow gives the index twice the slots. The values get new elements: who looks at the
+// old slots finds the old chains.
+func (s *shard[K, V]) grow(hash func(K) uint64) {
+	var larger index[K, V]
+	t := make(table[K, V], 2*len(*s.index.table.Load()))
+	larger.table.Store(&t)
+	for _, k := range s.values.Keys() { // the oldest first: they keep their order
+		old, _ := s.values.Peek(k)
+		e := &held[K, V]{key: k, entry: old.entry}
+		e.used.Store(old.used.Load())
+		s.values.Add(k, e)
+		larger.put(hash(k), e)
+	}
+	s.index.table.Store(&t)
+}
+
+// turns has what was looked up since its last turn to leave go to the end of the
+// line, when the shard is full: so a lookup need not move it there each time.
+func (s *shard[K, V]) turns() {
+	for s.values.Len() == s.most {
+		k, e, _ := s.values.GetOldest()
+		if !e.used.Swap(false) {
+			return
+		}
+		s.values.Get(k)
+	}
 }
 
 // PutAt stores a value that was read at the given generation. It reports false,
 // and stores nothing, if k may have been purged since: the value may be what
 // the purge was about.
 func (c *Cache[K, V]) PutAt(gen uint64, k K, v V) bool {
-	s, stripe := c.shard(k)
+	s, h := c.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c.outdated(s, stripe, gen) {
+	if c.outdated(s, h, gen) {
 		return false
 	}
 	early := float64(c.cfg.TTL) * c.cfg.Jitter * rand.Float64()
-	if s.values.Add(k, entry[V]{val: v, mark: mark{time.Now().UnixNano(), gen}, ttl: int64(c.cfg.TTL) - int64(early)}) {
+	if c.keep(s, h, k, entry[V]{val: v, mark: mark{time.Now().UnixNano(), gen}, ttl: int64(c.cfg.TTL) - int64(early)}) {
 		s.stats.evicted.Add(1)
 	}
 	s.absent.Remove(k)
@@ -37,19 +80,19 @@ func (c *Cache[K, V]) PutAt(gen uint64, k K, v V) bool {
 // PurgedSince reports whether k may have been purged after the given generation:
 // what was read then may be what the purge was about.
 func (c *Cache[K, V]) PurgedSince(gen uint64, k K) bool {
-	s, stripe := c.shard(k)
+	s, h := c.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return c.outdated(s, stripe, gen)
+	return c.outdated(s, h, gen)
 }
 
 // putAbsent takes a value away too: what the source no longer has is not to
 // be answered from memory.
 func (c *Cache[K, V]) putAbsent(gen uint64, k K) {
-	s, stripe := c.shard(k)
+	s, h := c.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c.outdated(s, stripe, gen) {
+	if c.outdated(s, h, gen) {
 		return
 	}
 	s.values.Remove(k)
@@ -59,10 +102,10 @@ func (c *Cache[K, V]) putAbsent(gen uint64, k K) {
 // Purge forgets k. A load of it that is on its way is not stored, and nobody
 // joins it any more; loads of other keys go on (but for a few, by chance).
 func (c *Cache[K, V]) Purge(k K) {
-	s, stripe := c.shard(k)
+	s, h := c.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.purged[stripe] = c.gen.Add(1)
+	s.purged[stripe(h)] = c.gen.Add(1)
 	s.values.Remove(k)
 	s.absent.Remove(k)
 }
@@ -71,15 +114,16 @@ func (c *Cache[K, V]) Purge(k K) {
 // load of it that is on its way ends as with Purge. It reports whether there is
 // a value, which serves where the source fails.
 func (c *Cache[K, V]) Expire(k K) bool {
-	s, stripe := c.shard(k)
+	s, h := c.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.purged[stripe] = c.gen.Add(1)
+	s.purged[stripe(h)] = c.gen.Add(1)
 	s.absent.Remove(k)
 	e, ok := s.values.Peek(k)
 	if ok {
-		e.ttl = 0
-		s.values.Add(k, e)
+		old := e.entry
+		old.ttl = 0
+		c.keep(s, h, k, old)
 	}
 	return ok
 }
@@ -140,7 +184,7 @@ func (s *shard[K, V]) pairs() []pair[K, V] {
 	all := make([]pair[K, V], 0, s.values.Len())
 	for _, k := range s.values.Keys() {
 		e, _ := s.values.Peek(k)
-		all = append(all, pair[K, V]{k, e})
+		all = append(all, pair[K, V]{k, e.entry})
 	}
 	return all
 }
@@ -183,13 +227,13 @@ func (c *Cache[K, V]) Restore(k K, v V, stored time.Time) bool {
 	if age := time.Since(stored); age < 0 || age >= c.cfg.MaxStale {
 		return false
 	}
-	s, _ := c.shard(k)
+	s, h := c.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.values.Contains(k) || s.absent.Contains(k) {
 		return false
 	}
-	s.values.Add(k, entry[V]{val: v, mark: mark{stored: stored.UnixNano()}})
+	c.keep(s, h, k, entry[V]{val: v, mark: mark{stored: stored.UnixNano()}})
 	return true
 }
 
