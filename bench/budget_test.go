@@ -100,6 +100,8 @@ type known struct{ p *dhcp.Prepared }
 
 func (k known) Lookup(clusto.MAC, int64) (*dhcp.Prepared, dhcp.State) { return k.p, dhcp.Fresh }
 
+func (k known) PeekAll(to []*dhcp.Prepared, _ []clusto.MAC) []*dhcp.Prepared { return append(to, k.p) }
+
 func (k known) Fetch(context.Context, clusto.MAC) (*dhcp.Prepared, dhcp.State, error) {
 	return k.p, dhcp.Fresh, nil
 }
@@ -139,6 +141,10 @@ func dhcpBudgets(t *testing.T, host *clusto.Host) []budget {
 		{"DISCOVER to OFFER, frame to frame", 0, func() bool {
 			_, v := h.Handle(room, pkt)
 			return v == engine.Reply
+		}},
+		{"a batch of DISCOVERs, seen ahead", 0, func() bool {
+			h.Ahead([]engine.Packet{*pkt, *pkt})
+			return true
 		}},
 		{"a frame that is parked and taken", 0, func() bool {
 			to := engine.Packet{Data: room[:0]}

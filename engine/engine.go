@@ -139,6 +139,13 @@ type Handler interface {
 	Handle(dst []byte, p *Packet) ([]byte, Verdict)
 }
 
+// Ahead is what a Handler may implement too: it is shown a batch of several packets
+// before the first of them is handled, so that the memory that they need is asked
+// for at once. It may look at them alone, as Handle may.
+type Ahead interface {
+	Ahead(ps []Packet)
+}
+
 // Batch is what a Conn fills and empties. It is allocated once per Worker.
 type Batch struct {
 	Packets []Packet // received; at most BatchSize

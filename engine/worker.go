@@ -20,6 +20,7 @@ type Worker struct {
 	// counts as Malformed and the worker goes on. Nil ignores it.
 	Crashed func(error)
 
+	ahead Ahead // the Handler, if it is one
 	batch Batch
 	slots [][]byte
 }
@@ -32,6 +33,7 @@ func (w *Worker) Run() error {
 		w.slots[i] = room[i*FrameSize : i*FrameSize : (i+1)*FrameSize]
 	}
 	w.batch.Replies = make([][]byte, 0, BatchSize)
+	w.ahead, _ = w.Handler.(Ahead)
 	for {
 		if err := w.Conn.Recv(&w.batch); err != nil {
 			if errors.Is(err, ErrStopped) {
@@ -47,6 +49,9 @@ func (w *Worker) Run() error {
 func (w *Worker) handle() {
 	w.batch.Replies = w.batch.Replies[:0]
 	now := time.Now().UnixNano()
+	if w.ahead != nil && len(w.batch.Packets) > 1 {
+		w.look()
+	}
 	for i := range w.batch.Packets {
 		w.batch.Packets[i].When = now
 		out, v := w.one(w.slots[i], &w.batch.Packets[i])
@@ -60,6 +65,16 @@ func (w *Worker) handle() {
 		sent := w.Conn.Send(&w.batch)
 		w.Counter.Sent(sent, n-sent)
 	}
+}
+
+// look shows the handler what it is going to get.
+func (w *Worker) look() {
+	defer func() {
+		if r := recover(); r != nil && w.Crashed != nil {
+			w.Crashed(fmt.Errorf("handler panicked on a batch of %d frames: %v\n%s", len(w.batch.Packets), r, debug.Stack()))
+		}
+	}()
+	w.ahead.Ahead(w.batch.Packets)
 }
 
 func (w *Worker) one(dst []byte, p *Packet) (out []byte, v Verdict) {

@@ -123,6 +123,49 @@ func TestWorkerAsksTheClockOnceForABatch(t *testing.T) {
 	}
 }
 
+// ahead is byWord, and writes down what it sees and handles.
+type ahead struct {
+	byWord
+	log []string
+}
+
+func (a *ahead) Ahead(ps []Packet) {
+	words := make([]string, len(ps))
+	for i := range ps {
+		words[i] = string(ps[i].Data)
+	}
+	a.log = append(a.log, "ahead: "+strings.Join(words, " "))
+	if words[0] == "worse" {
+		panic("as told")
+	}
+}
+
+func (a *ahead) Handle(dst []byte, p *Packet) ([]byte, Verdict) {
+	a.log = append(a.log, string(p.Data))
+	return a.byWord.Handle(dst, p)
+}
+
+// TestWorkerShowsBatches: a handler that wants to sees several packets before the
+// first of them is its, and if that makes it panic it gets them all the same.
+func TestWorkerShowsBatches(t *testing.T) {
+	s := &script{batches: [][]string{{"a", "b"}, {"c"}, {}, {"worse", "d", "silent"}}, end: ErrStopped, takes: BatchSize}
+	var h ahead
+	var crashes []error
+	w := Worker{Conn: s, Handler: &h, Counter: new(Counter), Crashed: func(err error) { crashes = append(crashes, err) }}
+	if err := w.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"ahead: a b", "a", "b", "c", "ahead: worse d silent", "worse", "d", "silent"}; !slices.Equal(h.log, want) {
+		t.Errorf("the handler got %q\nwant            %q", h.log, want)
+	}
+	if want := []string{"re: a", "re: b", "re: c", "re: worse", "re: d"}; !slices.Equal(s.sent, want) {
+		t.Errorf("sent %q, want %q", s.sent, want)
+	}
+	if len(crashes) != 1 || !strings.Contains(crashes[0].Error(), "batch of 3 frames: as told") {
+		t.Errorf("told of %v", crashes)
+	}
+}
+
 // TestWorkerOutlivesItsHandler: a frame that makes the handler panic is
 // malformed, sends nothing, and harms no other frame.
 func TestWorkerOutlivesItsHandler(t *testing.T) {

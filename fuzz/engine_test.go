@@ -25,6 +25,7 @@ func FuzzDHCPEngine(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, mend bool) {
 		p := Received(b, mend)
 		kept := bytes.Clone(p.Data)
+		handler.Ahead([]engine.Packet{*p, *p})
 		out, v := handler.Handle(slot, p)
 		if !bytes.Equal(kept, p.Data) {
 			t.Fatal("the request was written over")

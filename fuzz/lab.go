@@ -40,6 +40,15 @@ func (i hosts) Lookup(mac clusto.MAC, _ int64) (*dhcp.Prepared, dhcp.State) {
 	return nil, dhcp.Absent
 }
 
+func (i hosts) PeekAll(to []*dhcp.Prepared, macs []clusto.MAC) []*dhcp.Prepared {
+	for _, mac := range macs {
+		if p, ok := i[mac]; ok {
+			to = append(to, p)
+		}
+	}
+	return to
+}
+
 func (hosts) Fetch(context.Context, clusto.MAC) (*dhcp.Prepared, dhcp.State, error) {
 	return nil, dhcp.Missing, errors.New("everything is at hand")
 }

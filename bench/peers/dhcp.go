@@ -114,3 +114,7 @@ func (h oneHost) Lookup(mac clusto.MAC, _ int64) (*dhcp.Prepared, dhcp.State) {
 	}
 	return h.p, dhcp.Fresh
 }
+
+func (h oneHost) PeekAll(to []*dhcp.Prepared, _ []clusto.MAC) []*dhcp.Prepared {
+	return append(to, h.p)
+}

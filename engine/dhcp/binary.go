@@ -71,7 +71,8 @@ func (p *Prepared) UnmarshalBinary(b []byte) error {
 	}
 	if q.Verdict == engine.Reply {
 		q.body = unique.Make(r.options())
-		q.boots = unique.Make(r.boots(q.byClass))
+		all := r.boots(q.byClass)
+		q.boots, q.first = unique.Make(all), all[0][0]
 	}
 	if r.failed || len(r.b) > 0 || !q.sound() {
 		return fmt.Errorf("%w: %d bytes", errBroken, len(b))

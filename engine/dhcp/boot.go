@@ -43,11 +43,10 @@ const (
 
 // boot gives what the client of r boots.
 func (p *Prepared) boot(r *Request) boot {
-	var c class
-	if p.byClass {
-		c = r.class()
+	if !p.byClass {
+		return p.first
 	}
-	all := p.boots.Value()
+	c, all := r.class(), p.boots.Value()
 	return all[c.loader][c.arch]
 }
 
@@ -149,7 +148,7 @@ func (b *builder) boots() {
 			}
 		}
 	}
-	b.p.boots = unique.Make(all)
+	b.p.boots, b.p.first = unique.Make(all), all[0][0]
 	for _, q := range b.byClient {
 		b.opts[q.code] = nil
 	}

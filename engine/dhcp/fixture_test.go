@@ -237,6 +237,20 @@ type fixedHosts map[clusto.MAC]struct {
 
 func (h fixedHosts) Lookup(mac clusto.MAC, _ int64) (*Prepared, State) { return h[mac].p, h[mac].s }
 
+func (h fixedHosts) PeekAll(to []*Prepared, macs []clusto.MAC) []*Prepared {
+	return peekAll(h, to, macs)
+}
+
+// peekAll is PeekAll of an inventory in memory.
+func peekAll(h Hosts, to []*Prepared, macs []clusto.MAC) []*Prepared {
+	for _, mac := range macs {
+		if p, state := h.Lookup(mac, 0); state == Fresh || state == Stale {
+			to = append(to, p)
+		}
+	}
+	return to
+}
+
 func (h fixedHosts) Fetch(_ context.Context, mac clusto.MAC) (*Prepared, State, error) {
 	return h[mac].p, h[mac].s, errors.New("nothing to fetch from")
 }

@@ -57,6 +57,10 @@ func (v *inventory) Lookup(mac clusto.MAC, _ int64) (*Prepared, State) {
 	return v.known[mac], v.state[mac]
 }
 
+func (v *inventory) PeekAll(to []*Prepared, macs []clusto.MAC) []*Prepared {
+	return peekAll(v, to, macs)
+}
+
 func (v *inventory) Fetch(ctx context.Context, mac clusto.MAC) (*Prepared, State, error) {
 	v.mu.Lock()
 	takes := max(v.takes, v.slow[mac])

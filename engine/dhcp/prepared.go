@@ -33,6 +33,7 @@ type Prepared struct {
 	// same ones: equal ones share their memory.
 	body  unique.Handle[string]
 	boots unique.Handle[boots]
+	first boot // of boots
 }
 
 // binding is one address of a host.
@@ -54,6 +55,18 @@ func (b *binding) holds(ip uint32) bool {
 
 // Name gives the entity as "/type/name".
 func (p *Prepared) Name() string { return p.name }
+
+// touch reads the memory that an answer is made from. What it gives means nothing.
+func (p *Prepared) touch() (n int) {
+	if p.Verdict != engine.Reply {
+		return 0 // there is no more
+	}
+	n = int(p.bindings[0].bits)
+	if body := p.body.Value(); body != "" {
+		n += int(body[0]) + int(body[len(body)-1])
+	}
+	return n
+}
 
 // find gives the binding of an address, nil if it is none of the host's.
 func (p *Prepared) find(ip uint32) *binding {

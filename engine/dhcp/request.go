@@ -52,6 +52,16 @@ func (r *Request) Parse(p *engine.Packet) engine.Verdict {
 	return r.message()
 }
 
+// likelyMAC gives chaddr of a frame without VLAN tags and IP options, which most are.
+// Nothing of it is checked.
+func likelyMAC(frame []byte) (mac clusto.MAC, ok bool) {
+	const chaddr = 14 + 20 + 8 + 28 // behind Ethernet, IPv4 and UDP header
+	if len(frame) < chaddr+6 {
+		return mac, false
+	}
+	return clusto.MAC(frame[chaddr : chaddr+6]), true
+}
+
 func frameVerdict(err error) engine.Verdict {
 	switch {
 	case errors.Is(err, frame.ErrNotIPv4), errors.Is(err, frame.ErrNotUDP):

@@ -27,10 +27,12 @@ const (
 
 // Hosts is what Server needs from a cache. Lookup never blocks and never
 // allocates; State tells a fresh entry from a stale, absent or missing one.
-// now is in nanoseconds since 1970. Fetch asks the inventory, once however
+// now is in nanoseconds since 1970. PeekAll appends the entries that are there, of
+// whatever age, for who will look them up soon; none counts as used for it. Fetch asks the inventory, once however
 // many wait for the same MAC; with an error it may still return a stale entry.
 type Hosts interface {
 	Lookup(mac clusto.MAC, now int64) (*Prepared, State)
+	PeekAll(to []*Prepared, macs []clusto.MAC) []*Prepared
 	Fetch(ctx context.Context, mac clusto.MAC) (*Prepared, State, error)
 }
 
@@ -107,12 +109,17 @@ func (s *Server) SetSite(site Site) { s.site.Store(&site) }
 func (s *Server) Degraded() bool { return s.health.degraded.Load() }
 
 // Handler makes the handler of one worker.
-func (s *Server) Handler() *Handler { return &Handler{s: s} }
+func (s *Server) Handler() *Handler {
+	return &Handler{s: s, next: make([]*Prepared, 0, engine.BatchSize)}
+}
 
 // Handler answers the frames of one worker. It implements engine.Handler.
 type Handler struct {
-	s   *Server
-	req Request
+	s    *Server
+	req  Request
+	macs [engine.BatchSize]clusto.MAC // of Ahead
+	next []*Prepared
+	near int
 }
 
 // Handle is the hot path: parse, look up, decide, append. A host that is not
@@ -132,6 +139,23 @@ func (h *Handler) Handle(dst []byte, p *engine.Packet) ([]byte, engine.Verdict) 
 		return dst, h.s.cfg.Lot.Park(h.req.MAC, p, now)
 	}
 	return h.stale(dst, host, p, now)
+}
+
+// Ahead implements engine.Ahead. While a hall boots, its hosts are in no cache of the
+// processor: a line of memory takes as long to come as a quarter of the other work
+// for an answer, there are seven of them, and most lead to the next. Those of a
+// batch come side by side here.
+func (h *Handler) Ahead(ps []engine.Packet) {
+	macs := h.macs[:0]
+	for i := range ps {
+		if mac, ok := likelyMAC(ps[i].Data); ok {
+			macs = append(macs, mac)
+		}
+	}
+	h.next = h.s.cfg.Hosts.PeekAll(h.next[:0], macs)
+	for _, p := range h.next {
+		h.near += p.touch() // kept, so that it is done
+	}
 }
 
 // stale has an old host fetched anew: the frame waits for it, or is answered

@@ -23,6 +23,15 @@ func (h hosts) Lookup(mac clusto.MAC, _ int64) (*dhcp.Prepared, dhcp.State) {
 	return nil, dhcp.Absent
 }
 
+func (h hosts) PeekAll(to []*dhcp.Prepared, macs []clusto.MAC) []*dhcp.Prepared {
+	for _, mac := range macs {
+		if p, ok := h[mac]; ok {
+			to = append(to, p)
+		}
+	}
+	return to
+}
+
 func (h hosts) Fetch(_ context.Context, mac clusto.MAC) (*dhcp.Prepared, dhcp.State, error) {
 	p, s := h.Lookup(mac, 0)
 	return p, s, nil
