@@ -39,7 +39,7 @@ type Config[K comparable, V any] struct {
 	Loads       int           // loads at once; 64
 	LoadTimeout time.Duration // of one load, with its wait for a turn; 4 s
 
-	Hash     func(K) uint64                      // over the whole key, well mixed
+	Hash     func(K) uint64                      // over the whole key, all 64 bits well mixed
 	Name     func(K) string                      // the whole key as bytes: no two keys may read alike
 	Load     func(context.Context, K) (V, error) // asks the source
 	IsAbsent func(error) bool                    // whether an error of Load is an answer: there is none

@@ -7,7 +7,7 @@ import (
 // index finds values by the hash of their key, without a lock: slots with chains of
 // what falls into one. Changes are made under the shard's lock, and a reader sees
 // either what was before one or what is after it: an element never changes but for
-// its place in the chain, and one that was taken out still leads to those behind it.
+// its mark and its place in the chain, and one that was taken out still leads to those behind it.
 //
 // A map, and a list to move its entries in, has a reader wait for six or seven lines
 // of memory one after the other; here it is two.

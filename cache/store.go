@@ -48,9 +48,13 @@ func (s *shard[K, V]) grow(hash func(K) uint64) {
 }
 
 // turns has what was looked up since its last turn to leave go to the end of the
-// line, when the shard is full: so a lookup need not move it there each time.
+// line, when the shard is full: so a lookup need not move it there each time. Where
+// all are looked up all the time, who is next leaves in the end.
 func (s *shard[K, V]) turns() {
-	for s.values.Len() == s.most {
+	if s.values.Len() < s.most {
+		return
+	}
+	for range min(s.most, mostTurns) {
 		k, e, _ := s.values.GetOldest()
 		if !e.used.Swap(false) {
 			return
@@ -58,6 +62,9 @@ func (s *shard[K, V]) turns() {
 		s.values.Get(k)
 	}
 }
+
+// mostTurns bounds how long a value that comes holds the lock of its shard.
+const mostTurns = 256
 
 // PutAt stores a value that was read at the given generation. It reports false,
 // and stores nothing, if k may have been purged since: the value may be what
