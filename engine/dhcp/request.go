@@ -116,7 +116,7 @@ func (r *Request) message() engine.Verdict {
 		return engine.Malformed
 	}
 	r.MAC = r.Msg.MAC()
-	if !r.options() || r.strayRelay() {
+	if !r.options() || r.stray(r.Msg.GIAddr()) || r.stray(r.Msg.CIAddr()) {
 		return engine.Malformed
 	}
 	switch r.Type {
@@ -126,12 +126,11 @@ func (r *Request) message() engine.Verdict {
 	return engine.NotForUs
 }
 
-// strayRelay reports whether giaddr is set and no relay's: it has to be an address
-// of the relay's own (RFC 1542 section 4.1.1), to which the reply goes (RFC 2131
-// section 4.1), and no host has one of 0.0.0.0/8, loopback, multicast or
-// broadcast (RFC 1122 section 3.2.1.3).
-func (r *Request) strayRelay() bool {
-	ip := r.Msg.GIAddr()
+// stray reports whether giaddr or ciaddr is set and no host's: they have to be an
+// address of the relay's own (RFC 1542 section 4.1.1) and of the client's (RFC 2131
+// table 1), to which the reply goes (section 4.1), and no host has one of 0.0.0.0/8,
+// loopback, multicast or broadcast (RFC 1122 section 3.2.1.3).
+func (r *Request) stray(ip [4]byte) bool {
 	switch {
 	case ip == [4]byte{}:
 		return false

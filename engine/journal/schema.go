@@ -40,9 +40,9 @@ func tableOf(name string) int {
 
 // shape compares the tables in the file with those of a journal: ours says that
 // none is another's. The error wraps ErrConfig if one of ours is another one
-// than it should be.
+// than it should be, or errDamaged if SQLite's own is.
 func (j *Journal) shape(ctx context.Context, db *sql.DB) (ours bool, err error) {
-	rows, err := db.QueryContext(ctx, `SELECT name, COALESCE(sql, '') FROM sqlite_schema WHERE name NOT LIKE 'sqlite\_%' ESCAPE '\'`)
+	rows, err := db.QueryContext(ctx, `SELECT name, COALESCE(sql, '') FROM sqlite_schema WHERE name NOT LIKE 'sqlite\_%' ESCAPE '\' OR name = 'sqlite_sequence'`)
 	if err != nil {
 		return false, err
 	}
@@ -54,6 +54,10 @@ func (j *Journal) shape(ctx context.Context, db *sql.DB) (ours bool, err error) 
 			return false, err
 		}
 		switch i := tableOf(name); {
+		case name == "sqlite_sequence": // which SQLite makes, and its integrity_check does not read
+			if text != "CREATE TABLE sqlite_sequence(name,seq)" {
+				return false, fmt.Errorf("%w: its %s is %q", errDamaged, name, text)
+			}
 		case i < 0:
 			ours = false
 		case text != "CREATE "+tables[i].kind+" "+name+tables[i].rest:

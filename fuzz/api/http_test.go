@@ -131,7 +131,7 @@ func ask(tb testing.TB, h http.Handler, line, token string) (code int, body stri
 	if err != nil {
 		return http.StatusBadRequest, ""
 	}
-	r.RequestURI = target
+	r.URL, r.RequestURI = u, target // as a server reads it: a target that begins with // names no host
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
