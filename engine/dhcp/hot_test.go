@@ -205,3 +205,30 @@ func TestAhead(t *testing.T) {
 		}
 	}
 }
+
+// asked is a Hosts that writes down which hosts it is shown.
+type asked struct {
+	fixedHosts
+	macs []clusto.MAC
+}
+
+func (a *asked) PeekAll(to []*Prepared, macs []clusto.MAC) []*Prepared {
+	a.macs = append(a.macs, macs...)
+	return a.fixedHosts.PeekAll(to, macs)
+}
+
+// TestAheadAsksForTheHostsOfABatch: chaddr of each frame that is long enough to have one.
+func TestAheadAsksForTheHostsOfABatch(t *testing.T) {
+	var hosts asked
+	h := NewServer(Config{Hosts: &hosts, Lot: smallLot()}).Handler()
+	whole := ask{typ: discover}.frame()
+	other := slices.Clone(whole)
+	at := bytes.Index(other[14:], hostMAC[:]) + 14 // chaddr: the client's address in Ethernet is before
+	other[at+5] = 9
+	h.Ahead([]engine.Packet{{Data: whole}, {Data: whole[:at+5]}, {Data: other}, {}})
+	second := hostMAC
+	second[5] = 9
+	if want := []clusto.MAC{hostMAC, second}; !slices.Equal(hosts.macs, want) {
+		t.Errorf("asked for %v, want %v", hosts.macs, want)
+	}
+}

@@ -122,6 +122,8 @@ type Handler struct {
 	near int
 }
 
+var _ engine.Ahead = (*Handler)(nil)
+
 // Handle is the hot path: parse, look up, decide, append. A host that is not
 // at hand is parked; the filler answers it through the same answer.
 func (h *Handler) Handle(dst []byte, p *engine.Packet) ([]byte, engine.Verdict) {
