@@ -100,7 +100,13 @@ type known struct{ p *dhcp.Prepared }
 
 func (k known) Lookup(clusto.MAC, int64) (*dhcp.Prepared, dhcp.State) { return k.p, dhcp.Fresh }
 
-func (k known) PeekAll(to []*dhcp.Prepared, _ []clusto.MAC) []*dhcp.Prepared { return append(to, k.p) }
+func (k known) PeekAll(to []*dhcp.Prepared, macs []clusto.MAC) []*dhcp.Prepared {
+	peeked += len(macs)
+	return append(to, k.p)
+}
+
+// peeked is how many hosts batches that were seen ahead have asked for.
+var peeked int
 
 func (k known) Fetch(context.Context, clusto.MAC) (*dhcp.Prepared, dhcp.State, error) {
 	return k.p, dhcp.Fresh, nil
@@ -143,8 +149,9 @@ func dhcpBudgets(t *testing.T, host *clusto.Host) []budget {
 			return v == engine.Reply
 		}},
 		{"a batch of DISCOVERs, seen ahead", 0, func() bool {
+			before := peeked
 			h.Ahead([]engine.Packet{*pkt, *pkt})
-			return true
+			return peeked == before+2
 		}},
 		{"a frame that is parked and taken", 0, func() bool {
 			to := engine.Packet{Data: room[:0]}

@@ -1,5 +1,5 @@
-// Package cache keeps what an inventory answered: an LRU with a time to live,
-// remembered absences, answers that outlive their time where the source fails,
+// Package cache keeps what an inventory answered: an LRU with second chances and a
+// time to live, remembered absences, answers that outlive their time where the source fails,
 // and one load however many wait. It knows no protocol and no key.
 package cache
 

@@ -68,6 +68,57 @@ func TestAllAskedForLeaveInTheirOrder(t *testing.T) {
 	}
 }
 
+// TestTurnsWithoutEnd: where all are looked up all the time, readers mark again what was
+// passed over, and one value that came held its shard's lock for as long as they did.
+func TestTurnsWithoutEnd(t *testing.T) {
+	cfg := config(&source{})
+	cfg.Size = shards * 4 * mostTurns
+	cfg.Hash = func(k int) uint64 { return uint64(k) << 32 &^ 15 } // all in one shard
+	c := newCache(t, cfg)
+	s := &c.shards[0]
+	for k := range s.most {
+		c.put(k, k)
+		wantState(t, c, k, Fresh)
+	}
+	c.put(-1, -1)
+	marked := 0
+	for _, k := range s.values.Keys() {
+		if e, _ := s.values.Peek(k); e.used.Load() {
+			marked++
+		}
+	}
+	if gone := s.most - marked; gone > mostTurns+1 || s.values.Len() != s.most {
+		t.Errorf("%d of %d values had a turn for one that came, want %d at the most", gone, s.values.Len(), mostTurns)
+	}
+	wantState(t, c, -1, Fresh)
+}
+
+// TestNeverMissingBetweenValueAndAbsence: a key of which something is known is known at
+// any moment, also when an absence becomes a value.
+func TestNeverMissingBetweenValueAndAbsence(t *testing.T) {
+	c := newCache(t, config(&source{}))
+	c.put(1, 1)
+	var done atomic.Bool
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			now := time.Now().UnixNano()
+			for !done.Load() {
+				if _, state := c.Lookup(1, now); state == Missing {
+					t.Error("it is not known")
+					return
+				}
+			}
+		})
+	}
+	for range 100_000 {
+		c.putAbsent(c.Generation(), 1)
+		c.put(1, 1)
+	}
+	done.Store(true)
+	readers.Wait()
+}
+
 // TestLookupNeverMissesWhatStays: a value that nobody takes away is found at any
 // moment, while others of its chain come, change and go and the index grows, and
 // never as it was before the change of it that was made last.

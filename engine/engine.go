@@ -141,7 +141,7 @@ type Handler interface {
 
 // Ahead is what a Handler may implement too: it is shown a batch of several packets
 // before the first of them is handled, so that the memory that they need is asked
-// for at once. It may look at them alone, as Handle may.
+// for at once. It may only look at them, and their When is not set yet.
 type Ahead interface {
 	Ahead(ps []Packet)
 }

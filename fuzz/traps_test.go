@@ -43,6 +43,17 @@ func FuzzTrapEngine(f *testing.F) {
 				t.Errorf("PDU %#x: %v %d times of %d, want %v and %v", msg.PDU, v, times, n, first, last)
 			}
 		}
+		var kept []trap.Event
+		if first == engine.Queued {
+			kept = slices.Repeat(eventsOf(u.Src, &msg), n)
+			kept = kept[:min(len(kept), s.Room)]
+		}
+		for i := range s.Events {
+			s.Events[i].At = 0
+		}
+		if !slices.Equal(s.Events, kept) {
+			t.Errorf("%+v in the journal, want %+v", s.Events, kept)
+		}
 		for _, answer := range s.Sent {
 			readResponse(t, answer, dissect(p.Data))
 			if want := snmp.AppendResponse(nil, &msg); !bytes.HasSuffix(answer, want) {
@@ -64,6 +75,27 @@ func wanted(m *snmp.Message) (first, last engine.Verdict) {
 		return engine.Queued, engine.Acknowledged
 	}
 	return engine.Queued, engine.Journaled
+}
+
+// eventsOf gives what a message of a switch says, at no time. An operation that the MIB does
+// not know has none.
+func eventsOf(sw [4]byte, m *snmp.Message) (all []trap.Event) {
+	if macnotify.KindOf(m) == macnotify.Moved {
+		mv, err := macnotify.ReadMove(m)
+		if err != nil {
+			return nil
+		}
+		return []trap.Event{{Switch: sw, MAC: mv.MAC, VLAN: mv.VLAN, Port: mv.To, From: mv.From, Op: trap.Moved}}
+	}
+	it := macnotify.Records(m)
+	for r, ok := it.Next(); ok; r, ok = it.Next() {
+		e := trap.Event{Switch: sw, MAC: r.MAC, VLAN: r.VLAN, Port: r.Port}
+		if r.Op == macnotify.Learnt || r.Op == macnotify.Removed {
+			e.Op = trap.Op(r.Op)
+		}
+		all = append(all, e)
+	}
+	return all
 }
 
 // addUp: each of n frames, which are the same, has one end, and one in the journal before it if it

@@ -25,11 +25,12 @@ const (
 	Stale                // older, but still good for an answer where the inventory fails
 )
 
-// Hosts is what Server needs from a cache. Lookup never blocks and never
-// allocates; State tells a fresh entry from a stale, absent or missing one.
-// now is in nanoseconds since 1970. PeekAll appends the entries that are there, of
-// whatever age, for who will look them up soon; none counts as used for it. Fetch asks the inventory, once however
-// many wait for the same MAC; with an error it may still return a stale entry.
+// Hosts is what Server needs from a cache. Lookup allocates nothing and waits for no
+// inventory; State tells a fresh entry from a stale, absent or missing one. now is in
+// nanoseconds since 1970. PeekAll appends the entries that are there, of whatever age,
+// for who will look them up soon; none counts as used for it. Fetch asks the inventory,
+// once however many wait for the same MAC; with an error it may still return a stale
+// entry.
 type Hosts interface {
 	Lookup(mac clusto.MAC, now int64) (*Prepared, State)
 	PeekAll(to []*Prepared, macs []clusto.MAC) []*Prepared
@@ -144,9 +145,8 @@ func (h *Handler) Handle(dst []byte, p *engine.Packet) ([]byte, engine.Verdict) 
 }
 
 // Ahead implements engine.Ahead. While a hall boots, its hosts are in no cache of the
-// processor: a line of memory takes as long to come as a quarter of the other work
-// for an answer, there are seven of them, and most lead to the next. Those of a
-// batch come side by side here.
+// processor, and each line of memory that an answer reads leads to the next. Those of
+// a batch come side by side here.
 func (h *Handler) Ahead(ps []engine.Packet) {
 	macs := h.macs[:0]
 	for i := range ps {
