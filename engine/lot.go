@@ -12,22 +12,26 @@ const (
 	LotSlots    = 16384
 	LotSlotSize = 768 // bytes; a DHCP request with everything in it has about 600
 	LotPatience = 4 * time.Second
+	LotMemory   = 64 * time.Second // the longest that a client waits before it sends again (RFC 2131 section 4.1)
 )
 
 // LotConfig sizes a Lot. Zero fields mean the defaults.
 type LotConfig struct {
 	Slots    int           // frames that wait at once; LotSlots
 	Patience time.Duration // how long a frame waits that nobody refreshes; LotPatience
+	Memory   time.Duration // how long its MAC is to be loaded after that frame came; LotMemory
 }
 
 // Lot is where frames wait for the inventory, one per MAC: a retransmission
 // takes the place of what waits already, a full Lot sends the newcomer away
 // (shedding the oldest would collapse under a storm), and what waits too long
-// is dropped. MACs are handed out to loaders in the order they came, known ones
+// is dropped. The MAC of a frame that nobody has come for is left behind, so that
+// its host is there when the client sends again, as long as nothing else needs the
+// loaders or the room. MACs are handed out to loaders in the order they came, known ones
 // that wait first, and none to two loaders at once while its frame waits. All
 // memory is allocated at the start.
 type Lot struct {
-	patience int64
+	patience, memory int64
 
 	mu      sync.Mutex
 	slots   []slot
@@ -43,16 +47,21 @@ type Lot struct {
 
 // The ranks of the queues. A flood of random MACs must not keep the fleet's
 // from being loaded, nor a fleet whose frames are answered already a new host
-// that waits: these two take turns.
+// that waits: these two take turns. What is left of frames whose time was up
+// comes after all others.
 const (
 	rankKnown = iota
 	rankNew
 	rankWanted
+	rankLeft
 	ranks
 )
 
-// queue is a list of slots; -1 for both if it is empty.
-type queue struct{ first, last int32 }
+// queue is a list of n slots; -1 for both ends if it is empty.
+type queue struct {
+	first, last int32
+	n           int
+}
 
 // LotStats says what the Lot holds and did.
 type LotStats struct {
@@ -85,16 +94,19 @@ func NewLot(cfg LotConfig) *Lot {
 	if cfg.Patience == 0 {
 		cfg.Patience = LotPatience
 	}
+	if cfg.Memory == 0 {
+		cfg.Memory = max(LotMemory, cfg.Patience)
+	}
 	n := 1
 	for n < cfg.Slots {
 		n *= 2
 	}
 	l := &Lot{
-		patience: int64(cfg.Patience), slots: make([]slot, cfg.Slots), buckets: make([]int32, n),
+		patience: int64(cfg.Patience), memory: int64(cfg.Memory), slots: make([]slot, cfg.Slots), buckets: make([]int32, n),
 		seed: maphash.MakeSeed(), more: make(chan struct{}, 1),
 	}
 	for i := range l.queues {
-		l.queues[i] = queue{-1, -1}
+		l.queues[i] = queue{first: -1, last: -1}
 	}
 	for i := range l.slots {
 		l.slots[i].next = int32(i + 1)
@@ -135,11 +147,11 @@ func (l *Lot) ParkKnown(mac [6]byte, p *Packet, now int64) Verdict {
 }
 
 // Want has a known MAC loaded though no frame of it waits, if half of the room
-// is free: the rest is for frames.
+// is free: the rest is for frames. What is left behind makes room.
 func (l *Lot) Want(mac [6]byte, now int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.taken < (len(l.slots)+1)/2 {
+	if l.taken-l.queues[rankLeft].n < (len(l.slots)+1)/2 {
 		l.slotOf(mac, rankWanted, now)
 	}
 }
@@ -171,7 +183,10 @@ func (l *Lot) slotOf(mac [6]byte, rank uint8, now int64) *slot {
 	}
 	i := l.free
 	if i < 0 {
-		return nil
+		if i = l.queues[rankLeft].last; i < 0 {
+			return nil
+		}
+		l.release(i)
 	}
 	s := &l.slots[i]
 	l.free = s.next
@@ -207,6 +222,7 @@ func (l *Lot) enqueue(i int32) {
 		l.slots[q.last].next = i
 	}
 	q.last = i
+	q.n++
 	l.stats.Queued++
 	l.wake()
 }
@@ -256,10 +272,13 @@ func (l *Lot) first() int32 {
 	if fresh >= 0 && wanted >= 0 {
 		l.turn = !l.turn
 	}
-	if fresh < 0 || wanted >= 0 && !l.turn {
+	switch {
+	case fresh >= 0 && (wanted < 0 || l.turn):
+		return fresh
+	case wanted >= 0:
 		return wanted
 	}
-	return fresh
+	return l.queues[rankLeft].first
 }
 
 func (l *Lot) unqueue(i int32) {
@@ -276,14 +295,21 @@ func (l *Lot) unqueue(i int32) {
 		l.slots[s.next].prev = s.prev
 	}
 	s.queued = false
+	q.n--
 	l.stats.Queued--
 }
 
-// Retry puts a MAC whose load failed back at the end of the queue.
+// Retry puts a MAC whose load failed back at the end of the queue; one that was
+// left behind is forgotten.
 func (l *Lot) Retry(mac [6]byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if i, ok := l.find(mac); ok && !l.slots[i].queued {
+	i, ok := l.find(mac)
+	switch {
+	case !ok || l.slots[i].queued:
+	case l.slots[i].rank == rankLeft:
+		l.release(i)
+	default:
 		l.enqueue(i)
 	}
 }
@@ -327,20 +353,44 @@ func (l *Lot) release(i int32) {
 }
 
 // Expire drops the frames that nobody has refreshed for the Lot's patience,
-// and returns how many.
-func (l *Lot) Expire(now int64) (n int) {
+// and returns how many. Where loads go well, however slowly, one whose load is on
+// its way is kept until that ends: its client may listen for longer.
+func (l *Lot) Expire(now int64, well bool) (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range l.inUse {
-		if s := &l.slots[i]; now-s.renewed >= l.patience {
-			if s.frame {
-				n++
-			}
+		s := &l.slots[i]
+		age := now - s.renewed
+		forget := age >= l.memory || age >= l.patience && s.rank == rankWanted
+		leave := age >= l.patience && (s.queued || !well) && s.rank != rankLeft
+		if s.frame && (forget || leave) {
+			n++
+		}
+		switch {
+		case forget:
 			l.release(i)
+		case leave:
+			l.leave(i)
 		}
 	}
 	l.stats.Expired += uint64(n)
 	return n
+}
+
+// leave drops the frame of a slot, and leaves its MAC to be loaded.
+func (l *Lot) leave(i int32) {
+	s := &l.slots[i]
+	if s.frame {
+		l.stats.Waiting--
+	}
+	s.meta, s.frame = Packet{}, false
+	queued := s.queued
+	if queued {
+		l.unqueue(i)
+	}
+	if s.rank = rankLeft; queued {
+		l.enqueue(i)
+	}
 }
 
 // Older appends to dst the MACs whose frames wait since before the given time.

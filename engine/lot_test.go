@@ -154,7 +154,7 @@ func TestLotWants(t *testing.T) {
 	if old := l.Older(nil, 100); len(old) != 1 || old[0] != macOf(2) {
 		t.Errorf("waiting are %v", old)
 	}
-	if n := l.Expire(12); n != 0 { // the first goes, and was no frame
+	if n := l.Expire(12, true); n != 0 { // the first goes, and was no frame
 		t.Errorf("%d frames expired", n)
 	}
 	wantLot(t, l, 1, 1)
@@ -164,9 +164,10 @@ func TestLotWants(t *testing.T) {
 	wantLot(t, l, 0, 0)
 }
 
-// TestLotExpire: patience counts from the latest frame, waiting from the first.
+// TestLotExpire: patience counts from the latest frame, waiting from the first. A
+// frame that is being loaded waits for that, as long as its MAC is remembered.
 func TestLotExpire(t *testing.T) {
-	l := NewLot(LotConfig{Slots: 8, Patience: 10})
+	l := NewLot(LotConfig{Slots: 8, Patience: 10, Memory: 50})
 	l.Park(macOf(1), packet("x"), 0)
 	l.Park(macOf(2), packet("x"), 0)
 	l.Park(macOf(3), packet("x"), 5)
@@ -176,19 +177,110 @@ func TestLotExpire(t *testing.T) {
 		t.Errorf("older than 5: %v, want 1 and 2", got)
 	}
 	for _, c := range []struct {
-		now              int64
-		expired, waiting int
-	}{{9, 0, 3}, {10, 1, 2}, {14, 0, 2}, {15, 1, 1}, {18, 1, 0}, {100, 0, 0}} {
-		if n := l.Expire(c.now); n != c.expired || l.Stats().Waiting != c.waiting {
-			t.Errorf("at %d: %d expired, %d wait; want %d and %d", c.now, n, l.Stats().Waiting, c.expired, c.waiting)
+		now                      int64
+		expired, waiting, queued int
+	}{{9, 0, 3, 2}, {14, 0, 3, 2}, {15, 1, 2, 2}, {18, 1, 1, 2}, {49, 0, 1, 2}, {50, 1, 0, 2}, {55, 0, 0, 1}, {58, 0, 0, 0}} {
+		n := l.Expire(c.now, true)
+		if st := l.Stats(); n != c.expired || st.Waiting != c.waiting || st.Queued != c.queued {
+			t.Errorf("at %d: %d expired, %+v; want %d, %d waiting and %d queued", c.now, n, st, c.expired, c.waiting, c.queued)
 		}
 	}
-	if st := l.Stats(); st.Expired != 3 || st.Queued != 0 {
+	if st := l.Stats(); st.Expired != 3 {
 		t.Errorf("%+v, want 3 expired", st)
 	}
 	if mac, ok := tryNext(l); ok {
-		t.Errorf("an expired MAC is handed out: %v", mac)
+		t.Errorf("a forgotten MAC is handed out: %v", mac)
 	}
+	if l.taken != 0 {
+		t.Errorf("%d slots are in use", l.taken)
+	}
+}
+
+// TestLotExpireInTrouble: where loads do not go well, no frame waits for one.
+func TestLotExpireInTrouble(t *testing.T) {
+	l := NewLot(LotConfig{Slots: 8, Patience: 10})
+	l.Park(macOf(1), packet("x"), 0)
+	l.Park(macOf(2), packet("x"), 0)
+	tryNext(l)
+	if n := l.Expire(10, false); n != 2 {
+		t.Errorf("%d expired, want 2", n)
+	}
+	wantLot(t, l, 0, 1)
+	if v := l.Park(macOf(1), packet("again"), 20); v != Parked {
+		t.Errorf("sent again: %v, want parked", v)
+	}
+	wantLot(t, l, 1, 1) // its loader has it still
+	if p, ok := taken(l, macOf(1)); !ok || string(p.Data) != "again" {
+		t.Errorf("took %q, %v", p.Data, ok)
+	}
+}
+
+// TestLotLeavesTheMAC: where a call took 1 s, a frame's time was up before its turn
+// came, and its host was not asked for until the client sent again, more and more
+// seldom. What is left comes after all that is waited for, and is tried once.
+func TestLotLeavesTheMAC(t *testing.T) {
+	l := NewLot(LotConfig{Slots: 8, Patience: 10})
+	for i := 1; i <= 4; i++ {
+		l.Park(macOf(i), packet("x"), int64(i))
+	}
+	if n := l.Expire(20, true); n != 4 {
+		t.Fatalf("%d expired, want 4", n)
+	}
+	wantLot(t, l, 0, 4)
+	l.Want(macOf(11), 20)
+	l.Park(macOf(12), packet("x"), 20)
+	if v := l.Park(macOf(3), packet("again"), 20); v != Parked { // it is waited for again
+		t.Errorf("sent again: %v, want parked", v)
+	}
+	if old := l.Older(nil, 100); !slices.Equal(old, [][6]byte{macOf(3), macOf(12)}) {
+		t.Errorf("waiting are %v", old)
+	}
+	var got []int
+	for mac, ok := tryNext(l); ok; mac, ok = tryNext(l) {
+		got = append(got, int(mac[5]))
+	}
+	if want := []int{12, 11, 3, 1, 2, 4}; !slices.Equal(got, want) {
+		t.Errorf("order = %v, want %v", got, want)
+	}
+	if p, ok := taken(l, macOf(3)); !ok || string(p.Data) != "again" {
+		t.Errorf("took %q, %v", p.Data, ok)
+	}
+	if p, ok := taken(l, macOf(1)); ok {
+		t.Errorf("took %q, which expired", p.Data)
+	}
+	l.Retry(macOf(2)) // its load failed, and nobody waits
+	l.Retry(macOf(12))
+	wantLot(t, l, 1, 1)
+	if mac, _ := tryNext(l); mac != macOf(12) {
+		t.Errorf("tried again: %v", mac)
+	}
+}
+
+// TestLotLeftMakesRoom: what a flood of random MACs has left keeps nothing out. The
+// newest goes first.
+func TestLotLeftMakesRoom(t *testing.T) {
+	l := NewLot(LotConfig{Slots: 4, Patience: 10})
+	for i := 1; i <= 4; i++ {
+		l.Park(macOf(i), packet("x"), int64(i))
+	}
+	l.Expire(20, true)
+	l.Want(macOf(11), 20)
+	l.Want(macOf(12), 20)
+	l.Want(macOf(13), 20) // the rest is for frames
+	if v := l.Park(macOf(14), packet("x"), 20); v != Parked {
+		t.Errorf("among what is left: %v, want parked", v)
+	}
+	wantLot(t, l, 1, 4)
+	l.Park(macOf(15), packet("x"), 20)
+	if v := l.Park(macOf(16), packet("x"), 20); v != Shed {
+		t.Errorf("nothing is left: %v, want shed", v)
+	}
+	for _, want := range []int{14, 11, 15, 12} {
+		if mac, ok := tryNext(l); !ok || mac != macOf(want) {
+			t.Errorf("next = %v, %v; want %d", mac, ok, want)
+		}
+	}
+	wantLot(t, l, 2, 0)
 }
 
 func TestLotRetry(t *testing.T) {
@@ -376,7 +468,8 @@ func TestLotParkNoAllocs(t *testing.T) {
 		"park, next, take": func() { l.Park(macOf(i), p, 0); _, _ = tryNext(l); l.Take(macOf(i), &buf); i++ },
 		"replace":          func() { l.ParkKnown(macOf(0), p, 0) },
 		"shed when full":   func() { l.Park(macOf(i), p, 0); i++ },
-		"expire":           func() { l.Park(macOf(i), p, 0); l.Expire(int64(time.Hour)); i++ },
+		"leave":            func() { l.Park(macOf(i), p, 0); l.Expire(int64(LotPatience), true); i++ },
+		"expire":           func() { l.Park(macOf(i), p, 0); l.Expire(int64(time.Hour), true); i++ },
 	} {
 		if n := testing.AllocsPerRun(1000, do); n != 0 {
 			t.Errorf("%s: %v allocations, want 0", name, n)

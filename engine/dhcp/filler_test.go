@@ -1,7 +1,9 @@
 package dhcp
 
 import (
+	"bytes"
 	"context"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -337,5 +339,22 @@ func TestSlowInventoryIsNotCalledOff(t *testing.T) {
 		f.get(t, ask{typ: discover}, engine.Parked)
 		time.Sleep(3500 * time.Millisecond) // of the bubble
 		f.count(t, map[engine.Verdict]uint64{engine.Reply: 1})
+	})
+}
+
+// TestSlowInventoryKeepsUp: what a frame whose time was up had come for is asked for
+// all the same, so that its host is there when the client sends again.
+func TestSlowInventoryKeepsUp(t *testing.T) {
+	inHall(t, Missing, Config{Loads: 1}, func(t *testing.T, f *hall) {
+		f.inv.set(time.Second, nil)
+		for i := range byte(hallSlots) {
+			f.get(t, ask{typ: discover, mac: clusto.MAC{2, i}}, engine.Parked)
+		}
+		time.Sleep((hallSlots + 1) * time.Second) // of the bubble
+		macs := f.inv.asked()
+		slices.SortFunc(macs, func(a, b clusto.MAC) int { return bytes.Compare(a[:], b[:]) })
+		if n := len(slices.Compact(macs)); n != hallSlots {
+			t.Errorf("%d of %d hosts were asked for", n, hallSlots)
+		}
 	})
 }
