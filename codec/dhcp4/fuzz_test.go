@@ -74,12 +74,15 @@ func FuzzOptions(f *testing.F) {
 	})
 }
 
-// walkAgent reads a value as option 82.
+// walkAgent reads a value as option 82: every sub-option is the one that the plainest walk
+// finds, and lies inside the value.
 func walkAgent(t *testing.T, val []byte) {
 	t.Helper()
 	for sub := range 256 {
-		if got, ok := AgentSub(val, byte(sub)); ok && (!corpus.Within(val, got) || cap(got) != len(got)) {
-			t.Errorf("sub-option %d of %d bytes is not of the option", sub, len(got))
+		got, ok := AgentSub(val, byte(sub))
+		want, has := corpus.SubOption(val, byte(sub))
+		if ok != has || !bytes.Equal(got, want) || ok && (!corpus.Within(val, got) || cap(got) != len(got)) {
+			t.Errorf("sub-option %d of % x is % x, %v, want % x, %v", sub, val, got, ok, want, has)
 		}
 	}
 }
@@ -156,6 +159,9 @@ func FuzzReply(f *testing.F) {
 			f.Add(in.Bytes[:sname], string(v.SName()), string(v.File()), byte(12), v.Vend(), len(in.Bytes))
 		}
 	}
+	longest := every()[:sname]
+	longest[2] = 16
+	f.Add(longest, "", "", byte(12), []byte("a"), 0)
 	f.Add(every()[:sname], strings.Repeat("s", SNameLen+1), strings.Repeat("f", FileLen+1), byte(43), bytes.Repeat([]byte{1}, 700), 300)
 	x := new(Index)
 	f.Fuzz(func(t *testing.T, fixed []byte, server, boot string, code byte, val []byte, least int) {
@@ -164,7 +170,7 @@ func FuzzReply(f *testing.F) {
 		}
 		raw := [FixedLen]byte{}
 		copy(raw[:sname], fixed)
-		raw[2] &= 15
+		raw[2] %= 17 // 16 is the longest (RFC 2131 section 2)
 		from, err := Parse(raw[:])
 		if err != nil {
 			t.Fatal(err)

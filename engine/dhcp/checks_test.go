@@ -11,6 +11,7 @@ import (
 	"github.com/clusto/clusto-engine/codec/dhcp4"
 	"github.com/clusto/clusto-engine/codec/frame"
 	"github.com/clusto/clusto-engine/engine"
+	"github.com/clusto/clusto-engine/fuzz/corpus"
 )
 
 // check holds a decision, and the reply that is made of it, against the host as
@@ -23,10 +24,23 @@ type check struct {
 	d     *Decision
 	site  *Site
 	fresh bool
+	asked *[256][]byte // the request's options, as corpus reads them
+	raw   []byte       // the reply, its message
 }
 
 // opt gives an option of the request.
-func (c *check) opt(code byte) ([]byte, bool) { return c.r.Opts.Get(code) }
+func (c *check) opt(code byte) ([]byte, bool) { return c.asked[code], c.asked[code] != nil }
+
+// agent gives a sub-option of the request's option 82.
+func (c *check) agent(sub byte) ([]byte, bool) { return corpus.SubOption(c.asked[82], sub) }
+
+// agentAddr gives one that is an address; zero if it is none.
+func (c *check) agentAddr(sub byte) (ip [4]byte) {
+	if b, _ := c.agent(sub); len(b) == 4 {
+		ip = [4]byte(b)
+	}
+	return ip
+}
 
 func (c *check) optAddr(code byte) [4]byte {
 	if b, ok := c.opt(code); ok && len(b) == 4 {
@@ -124,6 +138,8 @@ func (c *check) reply(b []byte, dropped int) {
 	if err := x.Build(m); err != nil {
 		c.t.Fatalf("the reply's options: %v", err)
 	}
+	c.raw = u.Payload
+	c.content(dropped)
 	c.fixed(&m)
 	c.order(&m)
 	c.options(&x)
@@ -171,27 +187,42 @@ func (c *check) fixed(m *dhcp4.View) {
 	}
 }
 
-// order: 53 first, 82 last, parts of a split option side by side in each field.
+// order: 53 first, 82 last, no option twice, not even in another field: parts of a split
+// one are side by side in one field. Each field that holds options ends with END
+// (RFC 2131 section 4.1).
 func (c *check) order(m *dhcp4.View) {
-	var codes []byte
-	for it := m.Options(); ; {
-		code, _, ok := it.Next()
-		if !ok {
-			break
-		}
-		codes = append(codes, code)
-	}
-	codes = slices.Compact(codes)
-	sorted := slices.Sorted(slices.Values(codes))
-	if len(slices.Compact(sorted)) != len(codes) {
-		c.t.Errorf("an option comes twice: %v", codes)
-	}
+	codes, ok := fieldCodes(m.Vend()[4:])
 	if c.d.Type != 0 && (len(codes) == 0 || codes[0] != 53) {
 		c.t.Errorf("53 is not the first: %v", codes)
 	}
-	if _, relayed := c.opt(82); relayed && codes[len(codes)-1] != 82 {
+	if _, relayed := c.opt(82); relayed && (len(codes) == 0 || codes[len(codes)-1] != 82) {
 		c.t.Errorf("82 is not the last: %v", codes)
 	}
+	said, _ := corpus.Options(c.raw)
+	if which := said[52]; ok && len(which) == 1 {
+		for bit, field := range map[byte][]byte{1: m.File(), 2: m.SName()} {
+			if which[0]&bit != 0 {
+				more, ended := fieldCodes(field)
+				codes, ok = append(codes, more...), ok && ended && len(more) > 0
+			}
+		}
+	}
+	sorted := slices.Sorted(slices.Values(codes))
+	if len(slices.Compact(sorted)) != len(codes) || !ok {
+		c.t.Errorf("an option comes twice, or a field has no end: %v", codes)
+	}
+}
+
+// fieldCodes gives the codes of one field, one for the parts of a split option, and whether
+// END closes it and zeros alone follow.
+func fieldCodes(field []byte) (codes []byte, ended bool) {
+	for len(field) > 1 && field[0] != 255 {
+		if len(codes) == 0 || codes[len(codes)-1] != field[0] {
+			codes = append(codes, field[0])
+		}
+		field = field[min(len(field), 2+int(field[1])):]
+	}
+	return codes, len(field) > 0 && field[0] == 255 && len(bytes.Trim(field[1:], "\x00")) == 0
 }
 
 // options: what is echoed (RFC 3046 section 2.2, RFC 6842, RFC 3011), what says
@@ -226,31 +257,44 @@ func (c *check) options(x *dhcp4.Index) {
 func (c *check) destination(u *frame.UDP4, m *dhcp4.View) {
 	gi, ci := m.GIAddr(), c.r.Msg.CIAddr()
 	everyone := [4]byte{255, 255, 255, 255}
-	want, port := m.YIAddr(), uint16(68)
+	want, port, next := m.YIAddr(), uint16(68), [6]byte(m.MAC()) // by unicast, without ARP
 	switch {
 	case gi != [4]byte{}:
 		want, port = gi, 67
-		if agent, ok := c.opt(82); ok {
-			if _, other := dhcp4.AgentSub(agent, dhcp4.AgentSourcePort); other {
-				port = c.r.Frame.SrcPort
-			}
+		if _, other := c.agent(19); other { // RFC 8357 section 4
+			port = c.r.Frame.SrcPort
 		}
+		next = c.hop(gi)
 	case c.d.Verdict == engine.Nak:
-		want = everyone
+		want, next = everyone, ethBroadcast
 	case ci != [4]byte{}:
-		want = ci
+		want, next = ci, c.hop(ci)
 	case c.r.Msg.Broadcast():
-		want = everyone
-	case c.r.MAC == u.EthDst: // by unicast, without ARP
-	default:
-		c.t.Errorf("to %v", u.EthDst)
+		want, next = everyone, ethBroadcast
 	}
 	if u.Dst != want || u.DstPort != port || u.SrcPort != 67 || u.Src != c.d.Source || u.EthSrc != c.r.Link.MAC {
 		c.t.Errorf("from %v:%d to %v:%d, want to %v:%d", u.Src, u.SrcPort, u.Dst, u.DstPort, want, port)
 	}
-	if want == everyone && u.EthDst != ethBroadcast {
-		c.t.Errorf("a broadcast to %v", u.EthDst)
+	if u.EthDst != next {
+		c.t.Errorf("for %v to %v, want %v", want, u.EthDst, next)
 	}
+}
+
+// hop is who takes a datagram to ip on: himself or the gateway, where the kernel knows
+// them, else whoever brought the request. An address of the interface's own network has
+// no gateway.
+func (c *check) hop(ip [4]byte) [6]byte {
+	switch ip {
+	case neighbour:
+		return neighbourMAC
+	case [4]byte{10, 42, 0, 1}:
+		return gatewayMAC
+	case [4]byte{10, 44, 0, ip[3]}:
+		if c.r.Link.Gateways != nil {
+			return gatewayMAC
+		}
+	}
+	return c.r.Frame.EthSrc
 }
 
 // nak: RFC 2131 section 4.3.1, table 3.
@@ -285,6 +329,9 @@ func (c *check) address(m *dhcp4.View) {
 	if !c.eligible(yi) {
 		c.t.Fatalf("yiaddr %v is none of %v", yi, c.h.Addresses)
 	}
+	if want := c.given().IP.As4(); yi != want {
+		c.t.Errorf("yiaddr %v, want %v", yi, want)
+	}
 	if c.r.Type == dhcp4.Request {
 		if yi != c.wanted() {
 			c.t.Errorf("an ACK of %v to who asked for %v", yi, c.wanted())
@@ -304,10 +351,8 @@ func (c *check) address(m *dhcp4.View) {
 
 // from is what the request says of its network: RFC 3527, RFC 3011, giaddr, ciaddr.
 func (c *check) from() [4]byte {
-	if agent, ok := c.opt(82); ok {
-		if link, ok := dhcp4.AgentSub(agent, dhcp4.AgentLinkSelection); ok && len(link) == 4 && [4]byte(link) != [4]byte{} {
-			return [4]byte(link)
-		}
+	if link := c.agentAddr(5); link != [4]byte{} {
+		return link
 	}
 	if subnet := c.optAddr(118); subnet != [4]byte{} {
 		return subnet

@@ -112,12 +112,7 @@ func (c *check) identity() {
 	if !c.h.Enabled || len(c.h.Ambiguous) > 0 || len(c.own()) == 0 {
 		return
 	}
-	var relays [4]byte
-	if agent, ok := c.opt(82); ok {
-		if id, ok := dhcp4.AgentSub(agent, dhcp4.AgentServerID); ok && len(id) == 4 {
-			relays = [4]byte(id)
-		}
-	}
+	relays := c.agentAddr(11)
 	addrs, from := c.r.Link.AddrsOn(c.r.vlan()), c.d.Source
 	switch {
 	case c.local(c.r.Frame.Dst):
@@ -141,8 +136,12 @@ func (c *check) identity() {
 	}
 }
 
-// own4 is the server id that the host's attributes set.
-func (c *check) own4() [4]byte { return c.p.server }
+// own4 is the server id that the host's attributes set: of the names of option 54 the
+// nearest holder's, the last of its values.
+func (c *check) own4() (ip [4]byte) {
+	copy(ip[:], c.set()[54])
+	return ip
+}
 
 // must is how long a message is of which nothing may be left out: header and cookie, 53,
 // 54, 51, the netmask, what is echoed (in pieces of 255, RFC 3396), the END.

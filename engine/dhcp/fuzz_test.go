@@ -75,7 +75,10 @@ func (d *drawer) host() *clusto.Host {
 	}
 	for range d.below(12) {
 		name := optionNames[d.below(len(optionNames))]
-		h.Attrs = append(h.Attrs, attr(name, clusto.Value{Type: valueTypes[d.below(5)], Int: int64(int8(d.byte())) << d.below(56), Str: d.text()}))
+		k := d.below(15)
+		a := attr(name, clusto.Value{Type: valueTypes[k%5], Int: int64(int8(d.byte())) << d.below(56), Str: d.text()})
+		a.Distance = 1 + k/5
+		h.Attrs = append(h.Attrs, a)
 	}
 	return h
 }
@@ -97,6 +100,10 @@ func (d *drawer) packet(msg []byte) *engine.Packet {
 	link.MTU = []int{0, 576, 1400, 1500, 9000}[d.below(5)]
 	if d.below(8) == 1 {
 		link.Addrs, link.VLANs = nil, nil
+	}
+	link.Neighbours = map[netip.Addr][6]byte{netip.AddrFrom4(neighbour): neighbourMAC, netip.MustParseAddr("10.42.0.1"): gatewayMAC}
+	if d.one() {
+		link.Gateways = []engine.Gateway{{To: netip.MustParsePrefix("10.44.0.0/24"), Via: netip.MustParseAddr("10.42.0.1")}}
 	}
 	h := frame.Header{EthDst: ethBroadcast, EthSrc: relayMAC, Dst: [4]byte{255, 255, 255, 255}, SrcPort: 68, DstPort: dhcp4.ServerPort, NTags: d.below(3)}
 	copy(h.Tags[:h.NTags], []frame.Tag{{TPID: 0x8100, TCI: 43}, {TPID: 0x8100, TCI: 7}})
@@ -141,10 +148,11 @@ func FuzzDecide(f *testing.F) {
 		packet := d.packet(msg)
 		kept := bytes.Clone(packet.Data)
 		var r Request
-		if v := r.Parse(packet); v != engine.None {
-			if v != engine.Malformed && v != engine.NotForUs && v != engine.BadChecksum {
-				t.Errorf("Parse: %v", v)
-			}
+		v := r.Parse(packet)
+		if want := expectedOfParse(packet, msg); v != want {
+			t.Fatalf("Parse: %v, want %v", v, want)
+		}
+		if v != engine.None {
 			return
 		}
 		got := Decide(&r, p, fresh, &site)
@@ -152,6 +160,7 @@ func FuzzDecide(f *testing.F) {
 			t.Errorf("%+v, and then %+v", got, again)
 		}
 		c := check{t: t, h: h, p: p, r: &r, d: &got, site: &site, fresh: fresh}
+		c.asked, _ = corpus.Options(msg)
 		c.verdict()
 		if got.Verdict != engine.Reply && got.Verdict != engine.Nak {
 			return
@@ -165,9 +174,10 @@ func FuzzDecide(f *testing.F) {
 	})
 }
 
-// FuzzPrepare: an attribute of any name and value never fails a host; what is
-// made of it can be walked to its end, no option is there twice, none is refused
-// and yet there, and what was left out is named.
+// FuzzPrepare: an attribute of any name and value never fails a host; what is made of it
+// for each class of clients can be walked to its end, no option is there twice, each is what
+// the attributes set (see oracle_test.go) and no other is there, and what was left out is
+// named in a warning.
 func FuzzPrepare(f *testing.F) {
 	texts := []string{"10.42.0.7,10.42.0.8", "0x00ff", `["a.example.org", 7, null]`, "-1", "/pool/x", ""}
 	for i, name := range optionNames {
@@ -184,17 +194,63 @@ func FuzzPrepare(f *testing.F) {
 				t.Errorf("a warning that says nothing: %+v", w)
 			}
 		}
-		for _, opts := range []string{p.body.Value(), p.bindings[0].opts.Value(), p.boots.Value()[0][0].opts.Value()} {
+		extra := map[string]byte{"extra": 224}
+		named := func(name string) bool {
+			return slices.ContainsFunc(warnings, func(w Warning) bool { return w.Attribute == name })
+		}
+		for _, o := range plainOptions(h.Attrs, extra) {
+			if o.val == nil && o.name != "ipmanager" && !named(o.name) {
+				t.Errorf("%q was left out, and %v does not say so", o.name, warnings)
+			}
+			if o.code == 67 && len(o.val) > 127 && !named(o.name) {
+				t.Errorf("the file of %d bytes does not fit the file field, and %v does not say so", len(o.val), warnings)
+			}
+		}
+		for l, loader := range loaders {
+			for a, arch := range archs {
+				r := boot{}
+				if r = p.first; p.byClass {
+					r = p.boots.Value()[l][a]
+				}
+				set := setFor(h, extra, loader, arch)
+				checkPrepared(t, p, &r, h, &set)
+			}
+		}
+	})
+}
+
+// checkPrepared: what clients of one class get is what the attributes set for them.
+func checkPrepared(t *testing.T, p *Prepared, r *boot, h *clusto.Host, set *[256][]byte) {
+	t.Helper()
+	lease, t1, t2 := leaseTimes(set)
+	if p.lease != lease || p.t1 != t1 || p.t2 != t2 || !bytes.Equal(p.server[:], slices.Concat(set[54], make([]byte, 4-len(set[54])))) {
+		t.Errorf("lease %d, T1 %d, T2 %d, server %v, want %d, %d, %d, %v", p.lease, p.t1, p.t2, p.server, lease, t1, t2, set[54])
+	}
+	set[51], set[54], set[58], set[59] = nil, nil, nil, nil
+	for i := range p.bindings {
+		want := *set
+		j := slices.IndexFunc(h.Addresses, func(a clusto.Address) bool { return a.IP.As4() == p.bindings[i].yiaddr() })
+		networkOptions(&want, h.Addresses[j])
+		var got [256][]byte
+		for _, opts := range []string{p.bindings[i].opts.Value(), p.body.Value(), r.opts.Value()} {
 			last := -1
 			for opts != "" {
 				code, one := first(opts)
-				if _, no := refused[code]; no || int(code) <= last || len(one) < 3 {
-					t.Errorf("option %d of %d bytes behind %d", code, len(one), last)
+				if int(code) <= last || len(one) < 3 || got[code] != nil {
+					t.Errorf("option %d of %d bytes behind %d, or twice", code, len(one), last)
+				}
+				for part := one; part != ""; part = part[2+int(part[1]):] {
+					got[code] = append(got[code], part[2:2+int(part[1])]...)
 				}
 				last, opts = int(code), opts[len(one):]
 			}
 		}
-	})
+		for code := range want {
+			if !bytes.Equal(got[code], want[code]) {
+				t.Errorf("option %d is % x, want % x", code, got[code], want[code])
+			}
+		}
+	}
 }
 
 // FuzzPrepared: bytes of a kept host, whatever was done to them, are refused or
