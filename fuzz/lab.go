@@ -21,7 +21,12 @@ var Link = &engine.Link{
 	Addrs: []netip.Prefix{netip.MustParsePrefix("10.42.0.5/24")},
 	VLANs: map[uint16][]netip.Prefix{43: {netip.MustParsePrefix("10.43.0.5/24")}},
 	Local: map[netip.Addr]struct{}{netip.MustParseAddr("10.42.0.5"): {}},
+
+	Neighbours: map[netip.Addr][6]byte{netip.MustParseAddr("10.42.0.11"): {2, 0, 0, 0, 1, 11}, netip.MustParseAddr("10.42.0.1"): gateway},
+	Gateways:   []engine.Gateway{{To: netip.MustParsePrefix("10.44.0.0/16"), Via: netip.MustParseAddr("10.42.0.1")}},
 }
+
+var gateway = [6]byte{2, 0, 0, 0, 1, 1}
 
 // The inventory has one host in two networks, which is given these addresses, and
 // one that is switched off.

@@ -82,6 +82,9 @@ func (r *Request) arch() uint8 {
 		return 0
 	}
 	for _, c := range digits[:5] {
+		if c < '0' || c > '9' {
+			return 0
+		}
 		n = n*10 + int(c) - '0'
 	}
 	return archOf(n)

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/clusto/clusto-engine/clusto"
@@ -135,7 +136,21 @@ func FuzzDecide(f *testing.F) {
 		names := []byte{byte(slices.Index(optionNames, "root_disk_path")), byte(slices.Index(optionNames, "domain"))}
 		host := append(slices.Clone(plain[:len(plain)-1]), 2, names[0], 0, 0, 0, 100)
 		host = append(append(host, bytes.Repeat([]byte{'r'}, 100)...), names[1], 0, 0, 0, 80+n)
-		f.Add(corpus.DHCP(f)[0].Bytes, append(host, bytes.Repeat([]byte{'d'}, 200)...), []byte{0, 0, 0}, true)
+		host = append(host, bytes.Repeat([]byte{'d'}, 200)...)
+		f.Add(corpus.DHCP(f)[0].Bytes, host, []byte{0, 0, 0}, true)
+		f.Add(ask{typ: dhcp4.Discover, vendor: "PXEClient"}.message(), host, []byte{0, 0, 0}, true) // all in the options field
+	}
+	full := slices.Clone(plain[:len(plain)-1])
+	full = append(full, 11)
+	for _, a := range [][2]string{
+		{"tftp_server", "10.42.0.7"}, {"tftp_filename", "/pxelinux.0"}, {"tftp_filename-efi64", "ipxe.efi"}, {"tftp_server-bios", "tftp.example.org"},
+		{"lease_time", "7200"}, {"renewal_time", "60"}, {"rebinding_time", "90"}, {"server_id", "10.42.0.9"},
+		{"broadcast_address", "10.42.0.254"}, {"NTP_server", "10.42.0.3,10.42.0.4"}, {"vendor_specific", "01:02:ff"},
+	} {
+		full = append(append(full, byte(slices.Index(optionNames, a[0])), 0, 0, 0, byte(len(a[1]))), a[1]...)
+	}
+	for _, in := range corpus.DHCP(f) {
+		f.Add(in.Bytes, full, []byte{0, 0, 0}, true)
 	}
 	f.Fuzz(func(t *testing.T, msg, host, set []byte, fresh bool) {
 		if len(msg) > 1<<15 {
@@ -183,6 +198,8 @@ func FuzzPrepare(f *testing.F) {
 	for i, name := range optionNames {
 		f.Add(name, uint8(i), int64(i)<<24, texts[i%len(texts)], name, uint8(1), int64(-1), "x")
 	}
+	f.Add("tftp_filename", uint8(0), int64(0), strings.Repeat("f", 128), "tftp_filename-ipxe", uint8(0), int64(0), "menu.ipxe")
+	f.Add("server_id", uint8(0), int64(0), "10.42.0.9", "rebinding_time", uint8(1), int64(90), "")
 	f.Fuzz(func(t *testing.T, name string, typ uint8, num int64, text, name2 string, typ2 uint8, num2 int64, text2 string) {
 		h := testHost(attr(name, clusto.Value{Type: valueTypes[typ%5], Int: num, Str: text}), attr(name2, clusto.Value{Type: valueTypes[typ2%5], Int: num2, Str: text2}))
 		p, warnings := Prepare(h, PrepareConfig{Extra: map[string]byte{"extra": 224}})
