@@ -308,8 +308,9 @@ func checkType(t *testing.T, v engine.Verdict, asked string, typ byte) {
 	}
 }
 
-// standardTags gives a frame with the tags of IEEE 802.1Q for those of 9100, from
-// before it, which gopacket does not know.
+// standardTags gives a frame with the tags of IEEE 802.1Q for those of 9100, which gopacket
+// does not know. We are laxer: the VLAN tags of IEEE 802.1Q-2018 table 9-1 are 8100 and 88a8,
+// and 9100 is of switches from before IEEE 802.1ad.
 func standardTags(b []byte) []byte {
 	b = bytes.Clone(b)
 	for at := 12; at+2 <= len(b); at += 4 {

@@ -37,6 +37,8 @@ func (d *truncated) SetTruncated() { *d = true }
 
 var _ gopacket.DecodeFeedback = new(truncated)
 
+// isTag: we are laxer than IEEE 802.1Q-2018 table 9-1, whose VLAN tags are 8100 and 88a8: 9100
+// is of switches from before IEEE 802.1ad.
 func isTag(typ layers.EthernetType) bool { return typ == 0x8100 || typ == 0x88a8 || typ == 0x9100 }
 
 // dissect takes a frame apart layer by layer: gopacket's own walk would go on to

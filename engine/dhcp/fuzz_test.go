@@ -132,20 +132,28 @@ func FuzzDecide(f *testing.F) {
 		// A host and a site of which each message draws others.
 		f.Add(in.Bytes, bytes.Repeat([]byte{byte(i), 2, 0, byte(i * 7), 9, 'a', '1'}, 60), []byte{byte(i), byte(i >> 1), 1, 2, 3}, i%2 == 0)
 	}
-	for n := range byte(120) { // replies of every length about the least that a client takes
+	for n := range byte(175) { // replies of every length about the least that a client takes
 		names := []byte{byte(slices.Index(optionNames, "root_disk_path")), byte(slices.Index(optionNames, "domain"))}
 		host := append(slices.Clone(plain[:len(plain)-1]), 2, names[0], 0, 0, 0, 100)
 		host = append(append(host, bytes.Repeat([]byte{'r'}, 100)...), names[1], 0, 0, 0, 80+n)
-		host = append(host, bytes.Repeat([]byte{'d'}, 200)...)
+		host = append(host, bytes.Repeat([]byte{'d'}, 254)...)
 		f.Add(corpus.DHCP(f)[0].Bytes, host, []byte{0, 0, 0}, true)
-		f.Add(ask{typ: dhcp4.Discover, vendor: "PXEClient"}.message(), host, []byte{0, 0, 0}, true) // all in the options field
+		f.Add(ask{typ: dhcp4.Discover, vendor: "PXEClient", opts: []byte{55, 4, 15, 3, 17, 15}}.message(), host, []byte{0, 0, 0}, true) // all in the options field
 	}
 	full := slices.Clone(plain[:len(plain)-1])
 	full = append(full, 11)
 	for _, a := range [][2]string{
-		{"tftp_server", "10.42.0.7"}, {"tftp_filename", "/pxelinux.0"}, {"tftp_filename-efi64", "ipxe.efi"}, {"tftp_server-bios", "tftp.example.org"},
-		{"lease_time", "7200"}, {"renewal_time", "60"}, {"rebinding_time", "90"}, {"server_id", "10.42.0.9"},
-		{"broadcast_address", "10.42.0.254"}, {"NTP_server", "10.42.0.3,10.42.0.4"}, {"vendor_specific", "01:02:ff"},
+		{"tftp_server", "10.42.0.7"},
+		{"tftp_filename", "/pxelinux.0"},
+		{"tftp_filename-efi64", "ipxe.efi"},
+		{"tftp_server-bios", "tftp.example.org"},
+		{"lease_time", "7200"},
+		{"renewal_time", "60"},
+		{"rebinding_time", "90"},
+		{"server_id", "10.42.0.9"},
+		{"broadcast_address", "10.42.0.254"},
+		{"NTP_server", "10.42.0.3,10.42.0.4"},
+		{"vendor_specific", "01:02:ff"},
 	} {
 		full = append(append(full, byte(slices.Index(optionNames, a[0])), 0, 0, 0, byte(len(a[1]))), a[1]...)
 	}

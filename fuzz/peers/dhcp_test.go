@@ -85,7 +85,26 @@ func compareFixed(t *testing.T, v dhcp4.View, m *dhcpv4.DHCPv4) {
 	}
 }
 
-// FuzzReplyForInsomniac: what the DHCP engine answers to any message, the library
+// checkVerdict: a message without fault is not refused, one with a fault is, and the known
+// host that asks on its own network gets a reply (RFC 2131 section 4.3.1, RFC 951 section 7.3).
+func checkVerdict(t *testing.T, msg []byte, v engine.Verdict) {
+	t.Helper()
+	fault := corpus.Fault(msg, [4]byte{10, 42, 0, 255})
+	want := map[string]engine.Verdict{corpus.Malformed: engine.Malformed, corpus.NotForUs: engine.NotForUs}[fault]
+	if fault != "" && v != want {
+		t.Errorf("%v, though the message is %s", v, fault)
+	}
+	if fault != "" || [6]byte(msg[28:34]) != fuzz.Known {
+		return
+	}
+	opts, _ := corpus.Options(msg)
+	afar := opts[82] != nil || opts[118] != nil || [4]byte(msg[12:16]) != [4]byte{} || [4]byte(msg[24:28]) != [4]byte{}
+	if long := len(opts[61])+len(opts[97]) > 200; !afar && !long && (opts[53] == nil || opts[53][0] == 1) && v != engine.Reply {
+		t.Errorf("%v to a host that is known and asks on its own network", v)
+	}
+}
+
+// FuzzReplyForInsomniac: a message is refused where it has a fault and nowhere else, and what the DHCP engine answers to any message, the library
 // reads, as a reply to that message with an address of the host's own.
 func FuzzReplyForInsomniac(f *testing.F) {
 	corpus.Add(f, corpus.DHCP(f))
@@ -97,6 +116,7 @@ func FuzzReplyForInsomniac(f *testing.F) {
 		}
 		p := fuzz.Received(fuzz.InFrames([]corpus.Input{{Bytes: msg}}, dhcp4.ServerPort)[0].Bytes, false)
 		out, v := handler.Handle(slot, p)
+		checkVerdict(t, msg, v)
 		if v != engine.Reply && v != engine.Nak {
 			return
 		}
