@@ -118,7 +118,8 @@ func (d *dissected) fault() error {
 		return frame.ErrNotIPv4
 	case len(d.packet) < 20:
 		return frame.ErrShort
-	case d.ipErr != nil, bool(d.ipCut), d.ip.Version != 4,
+	case d.ipErr != nil, bool(d.ipCut), // a packet has all of its total length (RFC 791 section 3.1)
+		d.ip.Version != 4,                          // RFC 791 section 3.1
 		binary.BigEndian.Uint16(d.packet[2:]) == 0: // the total length counts the header (RFC 791 section 3.1)
 		return frame.ErrIPHeader
 	case sum(d.packet[:headerLen(d.packet)]) != 0xffff: // RFC 791 section 3.1
@@ -127,7 +128,7 @@ func (d *dissected) fault() error {
 		return frame.ErrNotUDP
 	case d.ip.Flags&layers.IPv4MoreFragments != 0, d.ip.FragOffset != 0: // they are not put together, though a host should up to 576 bytes (RFC 791 section 3.1)
 		return frame.ErrFragment
-	case d.udpErr != nil, bool(d.udpCut),
+	case d.udpErr != nil, bool(d.udpCut), // a datagram has all of its length (RFC 768)
 		d.udp.Length == 0: // it is 8 at least (RFC 768)
 		return frame.ErrUDPLength
 	}

@@ -157,9 +157,14 @@ func FuzzDecide(f *testing.F) {
 	} {
 		full = append(append(full, byte(slices.Index(optionNames, a[0])), 0, 0, 0, byte(len(a[1]))), a[1]...)
 	}
+	// 10.42.0.12 and .11 in one network, and 8.8.8.8 in 0.0.0.0/4, which holds them too.
+	several := []byte{0, 0, 0, 0, 0, 3, 0, 12, 0, 1, 0, 1, 24, 0, 11, 0, 1, 0, 1, 24, 2, 8, 8, 8, 8, 0, 1, 0, 1, 4, 0}
 	for _, in := range corpus.DHCP(f) {
 		f.Add(in.Bytes, full, []byte{0, 0, 0}, true)
+		f.Add(in.Bytes, several, []byte{0, 0, 0}, true)
 	}
+	alone := []byte{0, 0, 0, 0, 0, 1, 0, 20, 0, 0, 0} // 10.42.0.20 of no network, which relays for itself
+	f.Add(ask{typ: dhcp4.Discover, giaddr: "10.42.0.20"}.message(), alone, []byte{0, 0, 0}, true)
 	f.Fuzz(func(t *testing.T, msg, host, set []byte, fresh bool) {
 		if len(msg) > 1<<15 {
 			return
