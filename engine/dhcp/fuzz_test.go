@@ -162,6 +162,7 @@ func FuzzDecide(f *testing.F) {
 	for _, in := range corpus.DHCP(f) {
 		f.Add(in.Bytes, full, []byte{0, 0, 0}, true)
 		f.Add(in.Bytes, several, []byte{0, 0, 0}, true)
+		f.Add(in.Bytes, []byte{0, 0, 0, 1, 0, 2, 0, 12, 1, 1, 0, 1, 24, 0, 11, 0, 1, 0, 1, 24, 0}, []byte{0, 0, 0}, true) // .12 is that of the port, eth0
 	}
 	alone := []byte{0, 0, 0, 0, 0, 1, 0, 20, 0, 0, 0} // 10.42.0.20 of no network, which relays for itself
 	f.Add(ask{typ: dhcp4.Discover, giaddr: "10.42.0.20"}.message(), alone, []byte{0, 0, 0}, true)
