@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -12,8 +13,8 @@ import (
 // server is who can be put under load.
 type server struct {
 	name    string
-	program string // in PATH; "" for one of ours
-	version []string
+	program string   // in PATH; "" for one of ours
+	version []string // the command that prints it
 	prepare func(l *lab) error               // writes what it needs, once
 	start   func(l *lab) ([]*process, error) // has it ready to answer
 	dora    bool                             // it answers as a DHCP server
@@ -27,9 +28,10 @@ const (
 var servers = []*server{
 	{name: "mirror", prepare: none, start: startMirror},
 	{name: "clusto", dora: true, prepare: prepareClusto, start: startClusto},
-	{name: "kea", program: "kea-dhcp4", version: []string{"-v"}, dora: true, prepare: prepareKea, start: startKea},
-	{name: "isc", program: "dhcpd", version: []string{"--version"}, dora: true, prepare: prepareISC, start: startISC},
-	{name: "dnsmasq", program: "dnsmasq", version: []string{"--version"}, dora: true, prepare: prepareDnsmasq, start: startDnsmasq},
+	{name: "kea", program: "kea-dhcp4", version: []string{"kea-dhcp4", "-v"}, dora: true, prepare: prepareKea, start: startKea},
+	{name: "isc", program: "dhcpd", version: []string{"dhcpd", "--version"}, dora: true, prepare: prepareISC, start: startISC},
+	{name: "coredhcp", program: "coredhcp", version: []string{"dpkg-query", "-W", "-f", "${Version}", "coredhcp-server"}, dora: true, prepare: prepareCore, start: startCore},
+	{name: "dnsmasq", program: "dnsmasq", version: []string{"dnsmasq", "--version"}, dora: true, prepare: prepareDnsmasq, start: startDnsmasq},
 }
 
 func none(*lab) error { return nil }
@@ -39,7 +41,10 @@ func (s *server) installed() string {
 	if s.program == "" {
 		return "this one"
 	}
-	out, err := exec.Command(s.program, s.version...).CombinedOutput()
+	if _, err := exec.LookPath(s.program); err != nil {
+		return ""
+	}
+	out, err := exec.Command(s.version[0], s.version[1:]...).CombinedOutput()
 	if err != nil && len(out) == 0 {
 		return ""
 	}
@@ -174,6 +179,36 @@ func startISC(l *lab) ([]*process, error) {
 		return nil, err
 	}
 	p, err := l.start("dhcpd", "-f", "-4", "-q", "-cf", l.file("dhcpd.conf"), "-lf", l.file("dhcpd.leases"), "-pf", l.file("dhcpd.pid"), "srv0")
+	if err != nil {
+		return nil, err
+	}
+	return []*process{p}, l.answers(p)
+}
+
+func prepareCore(l *lab) error {
+	var leases strings.Builder
+	for i := range l.Hosts {
+		addr, mac := l.host(i)
+		fmt.Fprintf(&leases, "%s %s\n", mac, addr)
+	}
+	conf := fmt.Sprintf(`server4:
+  listen: ["%%srv0"]
+  plugins:
+    - lease_time: 3600s
+    - server_id: %s
+    - dns: %[1]s
+    - router: %[1]s
+    - netmask: 255.240.0.0
+    - file: %s
+    - nbp: tftp://%[1]s/pxelinux.0
+`, serverAddr, l.file("core.leases")) // nbp has the last word
+	return errors.Join(
+		os.WriteFile(l.file("core.leases"), []byte(leases.String()), 0o644),
+		os.WriteFile(l.file("core.yml"), []byte(conf), 0o644))
+}
+
+func startCore(l *lab) ([]*process, error) {
+	p, err := l.start("coredhcp", "--conf", l.file("core.yml"), "--loglevel", "error")
 	if err != nil {
 		return nil, err
 	}
