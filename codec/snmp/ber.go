@@ -139,6 +139,10 @@ func (r *reader) oid() OID {
 
 // integer is value of an INTEGER, whose contents it gives as well.
 func (r *reader) integer() (int32, []byte) {
+	if b := r.b[r.at:]; len(b) > 2 && b[0] == TagInteger && b[1] == 1 { // nearly all are of one byte
+		r.at += 3
+		return int32(int8(b[2])), b[2:3:3]
+	}
 	val := r.value(TagInteger)
 	n, err := signed(val)
 	r.fail(err)

@@ -18,11 +18,13 @@ func checkOID(o []byte) error {
 		return ErrOID
 	}
 	for i := 0; i < len(o); {
-		if i+8 <= len(o) { // nearly all sub-identifiers are of one byte
-			i += bits.TrailingZeros64(binary.LittleEndian.Uint64(o[i:])&0x8080808080808080) / 8
-			if i == len(o) {
+		if len(o) >= 8 { // nearly all sub-identifiers are of one byte
+			from := min(i, len(o)-8)
+			w := binary.LittleEndian.Uint64(o[from:]) >> (8 * (i - from) & 63) & 0x8080808080808080
+			if w == 0 && from == len(o)-8 {
 				break
 			}
+			i += bits.TrailingZeros64(w) / 8
 		}
 		start := i
 		for o[i]&0x80 != 0 { // the last byte of o ends it
