@@ -13,8 +13,8 @@ import (
 // server is who can be put under load.
 type server struct {
 	name    string
-	program string   // in PATH; "" for one of ours
-	version []string // the command that prints it
+	program string                           // in PATH; "" for one of ours
+	version []string                         // the command that prints it
 	prepare func(l *lab) error               // writes what it needs, once
 	start   func(l *lab) ([]*process, error) // has it ready to answer
 	dora    bool                             // it answers as a DHCP server
