@@ -35,13 +35,20 @@ func encode(r Record) []byte {
 }
 
 // FuzzNotification: no panic on any message; records are those of its history
-// messages one after the other, however they are found.
+// messages one after the other, however they are found. What is no message is a
+// history message of one.
 func FuzzNotification(f *testing.F) {
 	corpus.Add(f, corpus.SNMP(f))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var m snmp.Message
 		if m.Parse(b) != nil {
-			return
+			name := snmp.AppendSub([]byte(histMsg), 1)
+			m = *message(t, false, snmp.OID(notifications+"\x00\x01"), bind(name, snmp.TagOctetString, b...))
+			if it := m.Objects(); KindOf(&m) != Changed {
+				t.Fatalf("kind %d", KindOf(&m))
+			} else if v, ok := it.Next(); !ok || !bytes.Equal(v.Value, b) {
+				t.Fatalf("%v is not what was written", v)
+			}
 		}
 		got, err := collect(Records(&m))
 		var want []Record

@@ -112,6 +112,8 @@ func appendHead(dst []byte, tag byte, n int) []byte {
 		return append(dst, tag, 0x81, byte(n))
 	case n < 1<<16:
 		return append(dst, tag, 0x82, byte(n>>8), byte(n))
+	case n < 1<<24:
+		return append(dst, tag, 0x83, byte(n>>16), byte(n>>8), byte(n))
 	}
 	return append(dst, tag, 0x84, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
 }
@@ -126,6 +128,8 @@ func tlvLen(n int) int {
 		return 3 + n
 	case n < 1<<16:
 		return 4 + n
+	case n < 1<<24:
+		return 5 + n
 	}
 	return 6 + n
 }

@@ -9,12 +9,14 @@ import (
 
 // FuzzBER: no panic; a value lies inside of what holds it, and its parts make up
 // all of it; a variable binding found the short way is found the long way;
-// numbers and names that are read, written anew, read the same.
+// numbers and names that are read, written anew, read the same. Any bytes are a
+// value behind a length, up to four a number, and any numbers a name.
 func FuzzBER(f *testing.F) {
 	corpus.Add(f, corpus.SNMP(f))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		walkBER(t, b, 0)
 		numbers(t, b)
+		taken(t, b)
 		if checkOID(b) != nil {
 			return
 		}
@@ -68,6 +70,40 @@ func walkBER(t *testing.T, b []byte, depth int) {
 	}
 }
 
+// taken: what is right is not refused.
+func taken(t *testing.T, b []byte) {
+	t.Helper()
+	whole := plainTLV(TagOctetString, b)
+	if tag, from, to := tlv(whole, 0); tag != TagOctetString || to != len(whole) || !bytes.Equal(whole[from:to], b) {
+		t.Errorf("a value of %d bytes is from %d to %d of %d", len(b), from, to, len(whole))
+	}
+	_, signedErr := signed(b)
+	_, unsignedErr := unsigned(b)
+	if fits := len(b) >= 1 && len(b) <= 4; fits && (signedErr != nil || unsignedErr != nil && b[0] < 0x80) {
+		t.Errorf("number % x: %v, %v", b, signedErr, unsignedErr)
+	}
+	name := []byte{0x2b}
+	for _, sub := range b[:min(len(b), 16)] {
+		name = AppendSub(name, uint32(sub)<<20)
+	}
+	if err := checkOID(name); err != nil {
+		t.Errorf("OID % x: %v", name, err)
+	}
+}
+
+// plainTLV is a value with its tag and the shortest length (X.690 section 8.1.3).
+func plainTLV(tag byte, parts ...[]byte) []byte {
+	val := bytes.Join(parts, nil)
+	if len(val) < 0x80 {
+		return append([]byte{tag, byte(len(val))}, val...)
+	}
+	var size []byte
+	for n := len(val); n > 0; n >>= 8 {
+		size = append([]byte{byte(n)}, size...)
+	}
+	return append(append([]byte{tag, 0x80 | byte(len(size))}, size...), val...)
+}
+
 func numbers(t *testing.T, val []byte) {
 	t.Helper()
 	if n, err := signed(val); err == nil {
@@ -85,13 +121,15 @@ func numbers(t *testing.T, val []byte) {
 }
 
 // FuzzMessage: no panic; what is parsed lies inside the message; both walks see
-// the same variables; names print.
+// the same variables; names print. Any bytes are a community.
 func FuzzMessage(f *testing.F) {
 	corpus.Add(f, corpus.SNMP(f))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var m Message
 		if m.Parse(b) != nil {
-			return
+			if b = informOf(b); m.Parse(b) != nil {
+				t.Fatalf("an inform of %d bytes is refused: % x", len(b), b[:min(len(b), 200)])
+			}
 		}
 		for name, val := range map[string][]byte{
 			"community": m.Community, "enterprise": m.enterprise, "trap OID": m.trapOID, "request id": m.id, "list": m.list, "objects": m.binds,
@@ -123,6 +161,11 @@ func FuzzMessage(f *testing.F) {
 			t.Error("the trap has no name")
 		}
 	})
+}
+
+// informOf is an inform with any bytes as its community.
+func informOf(community []byte) []byte {
+	return AppendInform(nil, &Notification{Community: community, RequestID: int32(len(community)), TrapOID: OID("\x2b\x06\x01")})
 }
 
 func variable(t *testing.T, b []byte, v VarBind) {
@@ -162,8 +205,9 @@ func FuzzVarBinds(f *testing.F) {
 		for range times {
 			n.Objects = AppendVarBind(n.Objects, name, tag, val)
 		}
+		agent := [4]byte{byte(id >> 24), byte(id >> 16), byte(id >> 8), byte(id)}
 		for pdu, msg := range map[byte][]byte{
-			TagTrapV2: AppendTrap(nil, &n), TagInform: AppendInform(nil, &n), TagTrapV1: AppendTrapV1(nil, &n, [4]byte{1, 2, 3, 4}, times&0x7f),
+			TagTrapV2: AppendTrap(nil, &n), TagInform: AppendInform(nil, &n), TagTrapV1: AppendTrapV1(nil, &n, agent, times&0x7f),
 		} {
 			var m Message
 			if err := m.Parse(msg); err != nil {
@@ -171,6 +215,9 @@ func FuzzVarBinds(f *testing.F) {
 			}
 			if m.PDU != pdu || !bytes.Equal(m.Community, community) || m.UpTime != up || pdu != TagTrapV1 && m.RequestID != id {
 				t.Errorf("%+v of %+v", m, n)
+			}
+			if want := agent; m.AgentAddr != want && pdu == TagTrapV1 || m.AgentAddr != [4]byte{} && pdu != TagTrapV1 {
+				t.Errorf("PDU %#x is of agent %v, want %v", pdu, m.AgentAddr, want)
 			}
 			if m.enterprise.Is(string(name)) == m.trapOID.Is(string(name)) || pdu == TagTrapV1 && !m.IsTrap(string(name), times&0x7f) {
 				t.Errorf("PDU %#x: the trap is another one", pdu)
@@ -193,25 +240,26 @@ func FuzzVarBinds(f *testing.F) {
 }
 
 // FuzzResponse: the Response to an inform is the inform with another PDU and
-// without an error (RFC 3416 section 4.2.7), every length in its shortest form.
+// without an error (RFC 3416 section 4.2.7), every length in its shortest form: byte
+// by byte, behind what was there. Any bytes are the community of one.
 func FuzzResponse(f *testing.F) {
 	corpus.Add(f, corpus.SNMP(f))
+	f.Add(make([]byte, 1<<16)) // a length of three bytes, in four until then
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var m, back Message
 		if m.Parse(b) != nil || m.PDU != TagInform {
-			return
+			if b = informOf(b); m.Parse(b) != nil || m.PDU != TagInform {
+				t.Fatalf("an inform of %d bytes is refused: % x", len(b), b[:min(len(b), 200)])
+			}
 		}
-		out := AppendResponse([]byte("before"), &m)[len("before"):]
-		r := reader{b: out}
-		val := r.last(TagSequence)
-		if r.err != nil {
-			t.Fatal(r.err)
+		all := AppendResponse([]byte("before"), &m)
+		out, ok := bytes.CutPrefix(all, []byte("before"))
+		zero := []byte{TagInteger, 1, 0} // error-status, error-index
+		pdu := plainTLV(TagResponse, plainTLV(TagInteger, m.id), zero, zero, plainTLV(TagSequence, m.list))
+		if want := plainTLV(TagSequence, []byte{TagInteger, 1, 1}, plainTLV(TagOctetString, m.Community), pdu); !ok || !bytes.Equal(out, want) {
+			t.Fatalf("%d bytes, want %d: % x, want % x", len(all), len(want), all[:min(len(all), 400)], want[:min(len(want), 400)])
 		}
-		at := len(out) - len(val) + 3 + tlvLen(len(m.Community)) // behind version and community
-		if out[at] != TagResponse {
-			t.Fatalf("PDU %#x", out[at])
-		}
-		out[at] = TagInform
+		out[len(out)-len(pdu)] = TagInform
 		if err := back.Parse(out); err != nil {
 			t.Fatal(err)
 		}

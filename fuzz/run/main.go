@@ -2,10 +2,12 @@
 // each with one worker, and writes a table: executions beyond what was there
 // already, new inputs in the cache, crashes. The time of a target counts from the
 // moment at which all that was there has been tried. It ends with 1 if there was a
-// crash, or a target tried nothing else. The input of a crash is left in the target's
+// crash, a target tried nothing else, or all of them took longer than --limit, which is
+// five minutes unless --time is given. The limit is for fuzzing: all is built before the
+// clock starts, since that takes a bare machine minutes. The input of a crash is left in the target's
 // testdata/fuzz, where `go test` tries it again: give it a name that says what it is.
 //
-//	go run ./fuzz/run [--time 2s] [--jobs 1] [--only codec/dhcp4] [--cache DIR] [--table FILE]
+//	go run ./fuzz/run [--time 2s] [--jobs 1] [--limit 5m] [--only codec/dhcp4] [--cache DIR] [--table FILE]
 package main
 
 import (
@@ -39,25 +41,40 @@ func main() {
 type settings struct {
 	time  time.Duration
 	jobs  int
+	limit time.Duration // of all targets together; 0 for none
 	only  string
 	cache string
 	table string
 }
 
-func run(ctx context.Context, args []string, out, progress io.Writer) error {
-	var s settings
+// settingsOf reads the flags.
+func settingsOf(args []string, progress io.Writer) (s settings, err error) {
 	flags := flag.NewFlagSet("run", flag.ContinueOnError)
 	flags.SetOutput(progress)
 	flags.DurationVar(&s.time, "time", 2*time.Second, "for each target, beside what it takes to try what is there already")
 	flags.IntVar(&s.jobs, "jobs", 1, "how many targets run at once")
+	flags.DurationVar(&s.limit, "limit", briefly, "fail if all targets together take longer, without what it takes to build them; 0 for no limit, as --time has it unless this is given too")
 	flags.StringVar(&s.only, "only", "", "targets whose package and name hold this")
 	flags.StringVar(&s.cache, "cache", "", "where inputs of new coverage are kept; Go's build cache by default")
 	flags.StringVar(&s.table, "table", "", "write the table to this file too")
 	if err := flags.Parse(args); err != nil {
-		return err
+		return s, err
 	}
-	if s.time <= 0 || s.jobs < 1 || flags.NArg() > 0 {
-		return fmt.Errorf("--time %v --jobs %d %q: want a time, one job or more, and nothing else", s.time, s.jobs, flags.Args())
+	if s.time <= 0 || s.jobs < 1 || s.limit < 0 || flags.NArg() > 0 {
+		return s, fmt.Errorf("--time %v --jobs %d --limit %v %q: want a time, one job or more, a limit or 0, and nothing else", s.time, s.jobs, s.limit, flags.Args())
+	}
+	given := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	if given["time"] && !given["limit"] {
+		s.limit = 0
+	}
+	return s, nil
+}
+
+func run(ctx context.Context, args []string, out, progress io.Writer) error {
+	s, err := settingsOf(args, progress)
+	if err != nil {
+		return err
 	}
 	top, err := command(ctx, ".", "go", "list", "-m", "-f", "{{.Dir}}", "github.com/clusto/clusto-engine")
 	if err != nil {
@@ -73,12 +90,13 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if s.cache, err = filepath.Abs(s.cache); err != nil {
 		return err
 	}
-	results, err := runAll(ctx, top, &s, progress)
+	results, took, err := runAll(ctx, top, &s, progress)
 	if err != nil {
 		return err
 	}
 	table := markdown(results)
 	fmt.Fprint(out, table)
+	fmt.Fprintln(out, took)
 	if s.table != "" {
 		err = os.WriteFile(s.table, []byte(table), 0o666)
 	}
@@ -87,7 +105,25 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 			err = errors.Join(err, fmt.Errorf("%s in %s: %s", r.Name, r.Dir, r.crash))
 		}
 	}
-	return err
+	return errors.Join(err, took.beyond(s.limit))
+}
+
+// briefly is how long all targets may take where nobody asks for more, as .ci/run does.
+const briefly = 5 * time.Minute
+
+// total is what all targets took together.
+type total struct{ building, fuzzing time.Duration }
+
+func (t total) String() string {
+	return fmt.Sprintf("total: %v to fuzz, and %v before to build", t.fuzzing.Round(time.Second), t.building.Round(time.Second))
+}
+
+// beyond is an error if fuzzing took longer than a limit.
+func (t total) beyond(limit time.Duration) error {
+	if limit == 0 || t.fuzzing <= limit {
+		return nil
+	}
+	return fmt.Errorf("the targets took %v together, and --limit is %v: give them less --time, more --jobs, or smaller corpora", t.fuzzing.Round(time.Millisecond), limit)
 }
 
 // command gives what a program writes, without the line's end.
@@ -109,21 +145,23 @@ func command(ctx context.Context, dir, name string, args ...string) (string, err
 const plainSQLite = "-gcflags=modernc.org/...=-d=libfuzzer=0"
 
 // runAll builds the tests of each package, and runs its targets.
-func runAll(ctx context.Context, top string, s *settings, progress io.Writer) ([]result, error) {
+func runAll(ctx context.Context, top string, s *settings, progress io.Writer) (all []result, took total, err error) {
 	dir, err := os.MkdirTemp("", "fuzz-run-")
 	if err != nil {
-		return nil, err
+		return nil, took, err
 	}
 	defer os.RemoveAll(dir)
 	targets := slices.DeleteFunc(fuzz.Targets(), func(t fuzz.Target) bool { return !strings.Contains(t.Dir+" "+t.Name, s.only) })
 	if len(targets) == 0 {
-		return nil, fmt.Errorf("no target holds %q: see fuzz/targets.tsv", s.only)
+		return nil, took, fmt.Errorf("no target holds %q: see fuzz/targets.tsv", s.only)
 	}
+	begun := time.Now()
 	built, err := buildAll(ctx, top, dir, targets)
 	if err != nil {
-		return nil, err
+		return nil, took, err
 	}
-	all := make([]result, len(targets))
+	took.building, begun = time.Since(begun), time.Now()
+	all = make([]result, len(targets))
 	next := make(chan int)
 	var jobs sync.WaitGroup
 	var writing sync.Mutex
@@ -145,7 +183,8 @@ func runAll(ctx context.Context, top string, s *settings, progress io.Writer) ([
 	}
 	close(next)
 	jobs.Wait()
-	return all, ctx.Err()
+	took.fuzzing = time.Since(begun)
+	return all, took, ctx.Err()
 }
 
 // patiently runs a target, and once more, ten times as long, if all its time went into what

@@ -77,7 +77,7 @@ func TestPatiently(t *testing.T) {
 }
 
 func TestSettings(t *testing.T) {
-	for _, args := range [][]string{{"--time", "0s"}, {"--jobs", "0"}, {"codec"}} {
+	for _, args := range [][]string{{"--time", "0s"}, {"--jobs", "0"}, {"--limit", "-1s"}, {"codec"}} {
 		if err := run(t.Context(), args, t.Output(), t.Output()); err == nil || !strings.Contains(err.Error(), "want a time") {
 			t.Errorf("%q: %v", args, err)
 		}
@@ -87,5 +87,37 @@ func TestSettings(t *testing.T) {
 func TestOnlyNothing(t *testing.T) {
 	if err := run(t.Context(), []string{"--only", "nothing at all"}, t.Output(), t.Output()); err == nil || !strings.Contains(err.Error(), "targets.tsv") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestLimit: a run that takes longer than its limit fails, and says so; the brief one has a
+// limit of five minutes, a longer one none unless it is asked for.
+func TestLimit(t *testing.T) {
+	took := total{building: time.Hour, fuzzing: 6 * time.Minute}
+	if err := took.beyond(briefly); err == nil || !strings.Contains(err.Error(), "took 6m0s together, and --limit is 5m0s") {
+		t.Errorf("%v", err)
+	}
+	if err := errors.Join(took.beyond(0), took.beyond(6*time.Minute)); err != nil {
+		t.Error(err)
+	}
+	if testing.Short() {
+		t.Skip("it builds a target and runs it")
+	}
+	args := []string{"--only", "FuzzParseMAC", "--cache", t.TempDir()}
+	for _, c := range []struct {
+		args   []string
+		beyond bool
+	}{{[]string{"--limit", "1ms"}, true}, {[]string{"--limit", "1ms", "--time", "100ms"}, true}, {[]string{"--time", "100ms"}, false}} {
+		var out strings.Builder
+		err := run(t.Context(), slices.Concat(args, c.args), &out, t.Output())
+		if beyond := err != nil && strings.Contains(err.Error(), "--limit is 1ms"); beyond != c.beyond || !beyond && err != nil || !strings.Contains(out.String(), "\ntotal: ") {
+			t.Errorf("%q: %v\n%s", c.args, err, &out)
+		}
+	}
+	if got, err := settingsOf(nil, t.Output()); err != nil || got.limit != 5*time.Minute {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if got, err := settingsOf([]string{"--time", "10m"}, t.Output()); err != nil || got.limit != 0 {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
