@@ -1,12 +1,15 @@
 package fuzz
 
 import (
+	"errors"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
 	"os"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -107,42 +110,67 @@ func TestCensusFinds(t *testing.T) {
 	}
 }
 
-// commands gives the commands of a shell script or of a workflow's steps, without comments.
-func commands(text string) (all []string) {
-	for line := range strings.Lines(text) {
-		line = strings.TrimPrefix(strings.TrimSpace(line), "- ")
-		if line = strings.TrimPrefix(line, "run: "); line != "" && !strings.HasPrefix(line, "#") {
+// neutered finds what keeps a shell script or a workflow from failing where its commands do.
+var neutered = regexp.MustCompile(`continue-on-error|\bset \+|\|\| *(true|:)|\bexit 0|\btrap\b|^\s*shell:`)
+
+// runs gives the lines of a shell script, or of a workflow, that are a command in full and not
+// within something else: a script's at the margin, a workflow's as the step's only line. An error
+// tells why a failing command may pass all the same.
+func runs(text string, workflow bool) (all []string, err error) {
+	if !workflow && !strings.Contains("\n"+text, "\nset -euo pipefail\n") {
+		err = errors.New("it does not begin with set -euo pipefail")
+	}
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		line, _, _ = strings.Cut(line, " #")
+		switch trimmed := strings.TrimSpace(line); {
+		case trimmed == "" || strings.HasPrefix(trimmed, "#"):
+		case neutered.MatchString(line):
+			err = errors.Join(err, fmt.Errorf("line %d does not mind a failure: %s", i+1, line))
+		case !workflow && line[0] != ' ' && line[0] != '\t':
 			all = append(all, line)
+		case workflow:
+			if run, ok := strings.CutPrefix(line, "      - run: "); ok && (i+1 == len(lines) || !strings.HasPrefix(lines[i+1], "       ")) {
+				all = append(all, run)
+			}
 		}
 	}
-	return all
+	return all, err
 }
 
+// commandsOf gives the runs of a file.
 func commandsOf(t *testing.T, file string) []string {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return commands(string(text))
+	all, err := runs(string(text), strings.HasSuffix(file, ".yaml"))
+	if err != nil {
+		t.Errorf("%s: %v", file, err)
+	}
+	return all
+}
+
+// plain are commands whose failure is the line's: nothing but && between them.
+func plain(line string) bool {
+	return !strings.ContainsAny(strings.ReplaceAll(line, "&&", ""), "|&;!`")
 }
 
 // TestCIRunsAll: .ci/run and the long runs leave no target out, and the tests of each module
-// that has some try every corpus and every input that once failed.
+// that has some try every corpus and every input that once failed; a failure of theirs is one
+// of the whole.
 func TestCIRunsAll(t *testing.T) {
 	ci := commandsOf(t, "../.ci/run")
 	for file, all := range map[string][]string{".ci/run": ci, "fuzz.yaml": commandsOf(t, "../.github/workflows/fuzz.yaml")} {
-		runs := 0
+		found := 0
 		for _, line := range all {
-			if !strings.HasPrefix(line, "go run ./fuzz/run") {
-				continue
-			}
-			if runs++; strings.Contains(line, "--only") || strings.Contains(line, "|| true") {
-				t.Errorf("%s runs some targets only, or does not mind: %s", file, line)
+			if strings.HasPrefix(line, "go run ./fuzz/run") && plain(line) && !strings.Contains(line, "-only") {
+				found++
 			}
 		}
-		if runs != 1 {
-			t.Errorf("%s runs the fuzz targets %d times", file, runs)
+		if found != 1 {
+			t.Errorf("%s runs all fuzz targets %d times, where a failure counts", file, found)
 		}
 	}
 	for _, target := range Targets() {
@@ -151,7 +179,7 @@ func TestCIRunsAll(t *testing.T) {
 			t.Errorf("%s is in the module of %s, not %s: go run ./fuzz/run does not find it", target.Dir, has, module)
 		}
 		tests := func(line string) bool {
-			return strings.HasSuffix(line, "&& go test ./...)") && strings.HasPrefix(line, "(cd "+module+" && ")
+			return strings.HasSuffix(line, "&& go test ./...)") && strings.HasPrefix(line, "(cd "+module+" && ") && plain(line)
 		}
 		if !slices.ContainsFunc(ci, tests) && (module != "." || !slices.Contains(ci, "go test ./...")) {
 			t.Errorf(".ci/run does not run the tests of %s", module)
@@ -173,10 +201,41 @@ func moduleOf(t *testing.T, dir string) string {
 	}
 }
 
-// TestCommands: what is in a comment is no command.
-func TestCommands(t *testing.T) {
-	got := commands("#!/bin/sh\n\tgo a\n# go run ./fuzz/run\n      - run: go b\n      - if: always()\n        run: go c\n")
-	if want := []string{"go a", "go b", "if: always()", "go c"}; !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
+// TestRuns: what is in a comment, or runs only at times, is no command that counts; and what
+// lets a failure pass is found.
+func TestRuns(t *testing.T) {
+	const head, step = "#!/bin/bash\nset -euo pipefail\n", "    steps:\n      - run: go run ./fuzz/run"
+	for name, c := range map[string]struct {
+		text     string
+		workflow bool
+		count    int
+		minds    bool
+	}{
+		"a script":                  {head + "go run ./fuzz/run\n", false, 1, true},
+		"a comment":                 {head + "# go run ./fuzz/run\n", false, 0, true},
+		"under a condition":         {head + "if false; then\n\tgo run ./fuzz/run\nfi\n", false, 0, true},
+		"no pipefail":               {"set -e\ngo run ./fuzz/run\n", false, 1, false},
+		"pipefail in a comment":     {"# set -euo pipefail\ngo run ./fuzz/run\n", false, 1, false},
+		"set +e":                    {head + "set +e\ngo run ./fuzz/run\n", false, 1, false},
+		"|| true":                   {head + "go run ./fuzz/run || true\n", false, 0, false},
+		"|| :":                      {head + "go run ./fuzz/run || :\n", false, 0, false},
+		"|| echo":                   {head + "go run ./fuzz/run || echo\n", false, 0, true},
+		"| tee":                     {head + "go run ./fuzz/run | tee x\n", false, 0, true},
+		"in the background":         {head + "go run ./fuzz/run &\n", false, 0, true},
+		"and then another":          {head + "go run ./fuzz/run; echo\n", false, 0, true},
+		"exit before":               {head + "exit 0\ngo run ./fuzz/run\n", false, 1, false},
+		"a workflow":                {step + "\n", true, 1, true},
+		"a workflow's comment":      {"    steps:\n#      - run: go run ./fuzz/run\n", true, 0, true},
+		"a step with a condition":   {step + "\n        if: never\n", true, 0, true},
+		"continue-on-error":         {step + "\n        continue-on-error: true\n", true, 0, false},
+		"continue-on-error for all": {"    continue-on-error: true\n" + step + "\n", true, 1, false},
+		"a workflow's | tee":        {step + " | tee x\n", true, 0, true},
+		"a workflow's || :":         {step + " || :\n", true, 0, false},
+	} {
+		all, err := runs(c.text, c.workflow)
+		all = slices.DeleteFunc(all, func(line string) bool { return !strings.HasPrefix(line, "go run") || !plain(line) })
+		if len(all) != c.count || (err == nil) != c.minds {
+			t.Errorf("%s: %q, %v", name, all, err)
+		}
 	}
 }

@@ -19,7 +19,7 @@ import (
 )
 
 // keeper is a server without interfaces: what saves and restores hosts.
-func keeper(t *testing.T, url, file string, log *bytes.Buffer) *DHCPServer {
+func keeper(t testing.TB, url, file string, log *bytes.Buffer) *DHCPServer {
 	t.Helper()
 	s := bareKeeper(t, url, file, log)
 	s.makeServer()
@@ -28,7 +28,7 @@ func keeper(t *testing.T, url, file string, log *bytes.Buffer) *DHCPServer {
 
 // bareKeeper has no server, whose Lot takes time to make: enough where no host
 // will be taken.
-func bareKeeper(t *testing.T, url, file string, log *bytes.Buffer) *DHCPServer {
+func bareKeeper(t testing.TB, url, file string, log *bytes.Buffer) *DHCPServer {
 	t.Helper()
 	s := &DHCPServer{
 		cfg: &DHCP{APIURL: url, CacheFile: file, CacheSize: 1000, MaxStale: time.Hour, WarnInterval: time.Hour},

@@ -1,0 +1,161 @@
+package daemon
+
+import (
+	"bytes"
+	"compress/flate"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clusto/clusto-engine/clusto"
+	"github.com/clusto/clusto-engine/engine/dhcp"
+	"github.com/clusto/clusto-engine/fuzz/corpus"
+)
+
+// savedFile is a file around what its hosts part holds, with the sum that belongs to it.
+func savedFile(hosts []byte) []byte {
+	var z bytes.Buffer
+	w, _ := flate.NewWriter(&z, flate.BestSpeed)
+	_, _ = w.Write(hosts)
+	_ = w.Close()
+	b := append([]byte(savedMagic+`{"api_url":"http://a"}`+"\n"), z.Bytes()...)
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+// hostsIn gives the hosts of a hosts part by the plainest words, up to what is wrong in it;
+// whole says that nothing is, and sure that none of them is of this very moment.
+func hostsIn(b []byte, most time.Duration) (all map[clusto.MAC]string, whole, sure bool) {
+	all, sure = map[clusto.MAC]string{}, true
+	for len(b) > 0 {
+		if len(b) < 14 {
+			return all, false, sure
+		}
+		size, n := binary.Uvarint(b[14:])
+		if n <= 0 || size > 1<<20 || size > uint64(len(b)-14-n) {
+			return all, false, sure
+		}
+		host, mac := b[14+n:14+n+int(size)], clusto.MAC(b[:6])
+		if new(dhcp.Prepared).UnmarshalBinary(host) != nil {
+			return all, false, sure
+		}
+		age := time.Since(time.Unix(0, int64(binary.BigEndian.Uint64(b[6:]))))
+		sure = sure && (age >= 0 || age < -time.Minute) && (age < most-time.Minute || age >= most)
+		if _, there := all[mac]; !there && age >= 0 && age < most {
+			all[mac] = string(b[6:14]) + string(host)
+		}
+		b = b[14+n+int(size):]
+	}
+	return all, true, sure
+}
+
+// known gives the hosts that a server has, as hostsIn does.
+func known(s *DHCPServer) map[clusto.MAC]string {
+	all := map[clusto.MAC]string{}
+	s.hosts.Each(func(mac clusto.MAC, p *dhcp.Prepared, stored time.Time) {
+		host, _ := p.AppendBinary(nil)
+		all[mac] = string(binary.BigEndian.AppendUint64(nil, uint64(stored.UnixNano()))) + string(host)
+	})
+	return all
+}
+
+// FuzzSavedHosts: a file of known hosts that was changed in any way, or is none, is refused, and
+// no host taken from it. What is behind a right sum gives its hosts, each as it stands there, up
+// to what is wrong, which is reported; and they are saved and read once more as they were. All
+// that takes no more memory than a file of that size may.
+func FuzzSavedHosts(f *testing.F) {
+	var log bytes.Buffer
+	dir := corpus.Folder(f)
+	file := filepath.Join(dir, "hosts")
+	old := keeper(f, "http://a", file, &log)
+	fillKeeper(old, 5)
+	if _, err := old.writeHosts(file); err != nil {
+		f.Fatal(err)
+	}
+	good, err := os.ReadFile(file)
+	if err != nil {
+		f.Fatal(err)
+	}
+	var part []byte
+	for mac, host := range known(old) {
+		part = append(append(part, mac[:]...), host[:8]...)
+		part = append(binary.AppendUvarint(part, uint64(len(host)-8)), host[8:]...)
+	}
+	const most = 1 << 62 // a file of the corpus does not get too old
+	f.Add(part, uint32(0), byte(0))
+	f.Add(append(bytes.Clone(part), part...), uint32(0), byte(0))
+	f.Add(part[:len(part)-1], uint32(0), byte(0))
+	f.Add(append(make([]byte, 14), 0xff, 0xff, 0x3f), uint32(0), byte(0))          // a host of almost 1 MiB that is not there
+	f.Add(append(make([]byte, 14), 0x80, 0x80, 0x80, 0x80, 2), uint32(0), byte(0)) // and one of 512 MiB
+	f.Add([]byte{}, uint32(0), byte(0))
+	for at := uint32(0); at < uint32(len(good)); at += 20 {
+		f.Add([]byte{0xff}, at, byte(1))
+		f.Add([]byte{}, at, byte(2))
+	}
+	f.Add(good, uint32(0), byte(3))
+	f.Add([]byte(savedMagic), uint32(0), byte(3))
+	f.Fuzz(func(t *testing.T, data []byte, at uint32, how byte) {
+		if len(data) > 1<<16 {
+			return
+		}
+		put, want, whole := bytes.Clone(good), map[clusto.MAC]string(nil), false
+		switch at := int(at) % len(good); how % 4 {
+		case 0:
+			put = savedFile(data)
+			var sure bool
+			if want, whole, sure = hostsIn(data, most); !sure {
+				return
+			}
+		case 1:
+			copy(put[at:], data)
+		case 2:
+			put = append(put[:at], data...)
+		case 3:
+			put = data
+		}
+		if how%4 != 0 && bytes.Equal(put, good) {
+			want, whole = known(old), true
+		}
+		s, name := bareKeeper(t, "http://a", file, &log), filepath.Join(dir, "put")
+		s.cfg.MaxStale, s.cfg.CacheSize = most, 1<<14
+		if err := s.makeInventory(); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, put, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, n, err := s.readHosts(name)
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; took > 4<<20+100*uint64(len(data)) {
+			t.Errorf("%d bytes of memory for %d", took, len(put))
+		}
+		if (err == nil) != whole || err != nil && (!errors.Is(err, errSaved) || strings.Contains(err.Error(), "\n")) {
+			t.Fatalf("the file is whole: %v, and the error %v", whole, err)
+		}
+		if got := known(s); !maps.Equal(got, want) || n != len(want) {
+			t.Fatalf("%d hosts (%d told), want %d: %x, want %x", len(got), n, len(want), got, want)
+		}
+		if n == 0 {
+			return
+		}
+		again := bareKeeper(t, "http://a", file, &log)
+		again.cfg.MaxStale, again.cfg.CacheSize = most, 1<<14
+		if err := again.makeInventory(); err != nil {
+			t.Fatal(err)
+		}
+		if wrote, err := s.writeHosts(name); err != nil || wrote != n {
+			t.Fatalf("%d of %d written: %v", wrote, n, err)
+		}
+		if _, read, err := again.readHosts(name); err != nil || read != n || !maps.Equal(known(again), want) {
+			t.Errorf("%d of %d once more: %v", read, n, err)
+		}
+	})
+}
