@@ -39,6 +39,9 @@ func options(to *[256][]byte, field []byte, overload bool) bool {
 			return false
 		}
 		code, n := field[at], int(field[at+1])
+		if code == 52 && overload && to[52] != nil {
+			return false
+		}
 		if code != 52 || overload {
 			to[code] = slices.Concat([]byte{}, to[code], field[at+2:at+2+n])
 			if to[code] == nil {
