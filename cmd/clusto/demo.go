@@ -271,7 +271,7 @@ func (d *demo) judge(by string) error {
 	if wrong > 0 {
 		return fmt.Errorf("%s of %d did not get the address that %s", count(wrong, "client"), len(d.want), by)
 	}
-	d.say("Every client has exactly the address that %s (replies read with gopacket).", by)
+	d.say("Every client has exactly the address that %s.", by)
 	return nil
 }
 

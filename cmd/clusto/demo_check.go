@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -10,9 +12,10 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/google/gopacket"
-	"github.com/google/gopacket/layers"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/clusto/clusto-engine/codec/dhcp4"
+	"github.com/clusto/clusto-engine/codec/frame"
 )
 
 // expectation is what the file says of one server, read without the project's
@@ -58,11 +61,11 @@ func (w *expectation) check(frame []byte) error {
 	if err != nil {
 		return err
 	}
-	got, _ := netip.AddrFromSlice(m.YourClientIP.To4())
+	got := netip.AddrFrom4(m.YIAddr())
 	switch typ := messageType(m); {
-	case m.ClientHWAddr.String() != w.mac.String():
-		return fmt.Errorf("the reply is for %s", m.ClientHWAddr)
-	case typ != layers.DHCPMsgTypeAck:
+	case hardware(m.MAC()) != w.mac:
+		return fmt.Errorf("the reply is for %s", hardware(m.MAC()))
+	case typ != dhcp4.Ack:
 		return fmt.Errorf("the last reply is of type %s, not an ACK", typ)
 	case got != w.ip:
 		return fmt.Errorf("got %s, want %s", got, w.ip)
@@ -70,83 +73,97 @@ func (w *expectation) check(frame []byte) error {
 	return nil
 }
 
-// decode reads a frame with gopacket, which knows nothing of this project's
-// codec.
-func decode(frame []byte) (m *layers.DHCPv4, err error) {
-	if len(frame) == 0 {
-		return nil, errors.New("there was no reply")
+// decode reads the DHCP message of a frame, whose options can be walked to their
+// end.
+func decode(b []byte) (m dhcp4.View, err error) {
+	if len(b) == 0 {
+		return m, errors.New("there was no reply")
 	}
-	p := gopacket.NewPacket(frame, layers.LayerTypeEthernet, gopacket.Default)
-	if e := p.ErrorLayer(); e != nil {
-		return nil, fmt.Errorf("the reply is malformed: %w", e.Error())
+	var u frame.UDP4
+	err = u.Parse(b, false)
+	if err == nil {
+		m, err = dhcp4.Parse(u.Payload)
 	}
-	m, ok := p.Layer(layers.LayerTypeDHCPv4).(*layers.DHCPv4)
-	if !ok {
-		return nil, errors.New("the reply is no DHCP message")
+	if err == nil {
+		options := m.Options()
+		for _, _, ok := options.Next(); ok; _, _, ok = options.Next() {
+		}
+		err = options.Err()
+	}
+	switch {
+	case err != nil:
+		return m, fmt.Errorf("the reply is malformed: %w", err)
+	case u.SrcPort != dhcp4.ServerPort || m.Op() != dhcp4.OpReply || !m.HasCookie():
+		return m, errors.New("the reply is no DHCP message")
 	}
 	return m, nil
 }
 
-func messageType(m *layers.DHCPv4) layers.DHCPMsgType {
-	for _, o := range m.Options {
-		if o.Type == layers.DHCPOptMessageType && len(o.Data) == 1 {
-			return layers.DHCPMsgType(o.Data[0])
+// messageType is 0 of a message without one.
+func messageType(m dhcp4.View) dhcp4.MessageType {
+	options := m.Options()
+	for code, val, ok := options.Next(); ok; code, val, ok = options.Next() {
+		if code == dhcp4.OptMessageType && len(val) == 1 {
+			return dhcp4.MessageType(val[0])
 		}
 	}
-	return layers.DHCPMsgTypeUnspecified
+	return 0
 }
 
 // describe writes a reply for people, a line for each field and option.
-func describe(m *layers.DHCPv4) string {
+func describe(m dhcp4.View) string {
 	var b strings.Builder
 	line := func(name string, val any) { fmt.Fprintf(&b, "  %-27s %v\n", name, val) }
-	line("yiaddr", m.YourClientIP)
-	line("siaddr", m.NextServerIP)
-	if file := strings.TrimRight(string(m.File), "\x00"); file != "" {
-		line("file", file)
+	line("yiaddr", netip.AddrFrom4(m.YIAddr()))
+	line("siaddr", netip.AddrFrom4(m.SIAddr()))
+	if file, _, _ := bytes.Cut(m.File(), []byte{0}); len(file) > 0 {
+		line("file", string(file))
 	}
-	for _, o := range m.Options {
-		if o.Type != layers.DHCPOptPad && o.Type != layers.DHCPOptEnd {
-			line(fmt.Sprintf("option %d %s", byte(o.Type), optionName(o.Type)), optionText(o))
-		}
+	options := m.Options()
+	for code, val, ok := options.Next(); ok; code, val, ok = options.Next() {
+		line(fmt.Sprintf("option %d %s", code, optionNames[code]), optionText(code, val))
 	}
 	return b.String()
 }
 
-// names are those that gopacket lacks, or misspells.
-var names = map[layers.DHCPOpt]string{
-	7: "LogServer", 26: "InterfaceMTU", 66: "TFTPServerName", 67: "BootFileName", 93: "Architecture",
-	208: "PXELINUXMagic", 209: "PXELINUXConfigFile", 210: "PXELINUXPathPrefix",
+// optLogServer and optRootPath are options that only the sample site has: RFC
+// 2132 sections 3.9 and 3.19.
+const (
+	optLogServer = 7 // addresses
+	optRootPath  = 17
+)
+
+// optionNames are those of the options that replies of the sample site may have.
+var optionNames = map[byte]string{
+	dhcp4.OptSubnetMask: "SubnetMask", dhcp4.OptRouter: "Router", dhcp4.OptDNS: "DNS", optLogServer: "LogServer",
+	dhcp4.OptHostname: "Hostname", dhcp4.OptDomainName: "DomainName", optRootPath: "RootPath", dhcp4.OptMTU: "InterfaceMTU",
+	dhcp4.OptBroadcast: "BroadcastAddress", dhcp4.OptNTP: "NTPServers", dhcp4.OptLeaseTime: "LeaseTime",
+	dhcp4.OptMessageType: "MessageType", dhcp4.OptServerID: "ServerID", dhcp4.OptRenewal: "Timer1", dhcp4.OptRebinding: "Timer2",
+	dhcp4.OptTFTPServer: "TFTPServerName", dhcp4.OptBootFile: "BootFileName", dhcp4.OptArch: "Architecture",
+	dhcp4.OptPXELinuxMagic: "PXELINUXMagic", dhcp4.OptConfigFile: "PXELINUXConfigFile", dhcp4.OptPathPrefix: "PXELINUXPathPrefix",
 }
 
-// optionName gives an option's name, if it has one.
-func optionName(t layers.DHCPOpt) string {
-	if name := names[t]; name != "" {
-		return name
-	}
-	if name := t.String(); !strings.HasPrefix(name, "Unknown") {
-		return name
-	}
-	return ""
-}
-
-// optionText writes an option's value: text if it is some, addresses and
-// numbers as gopacket knows them, else as bytes.
-func optionText(o layers.DHCPOption) string {
-	switch o.Type {
-	case layers.DHCPOptMessageType, layers.DHCPOptSubnetMask, layers.DHCPOptServerID, layers.DHCPOptBroadcastAddr,
-		layers.DHCPOptT1, layers.DHCPOptT2, layers.DHCPOptLeaseTime:
-		_, val, _ := strings.Cut(o.String(), ":")
-		return strings.TrimSuffix(val, ")")
-	case layers.DHCPOptRouter, layers.DHCPOptDNS, layers.DHCPOptNTPServers, layers.DHCPOptLogServer:
+// optionText writes an option's value: what is known as a type, addresses or
+// seconds as such, else text if it is some, else bytes.
+func optionText(code byte, val []byte) string {
+	switch code {
+	case dhcp4.OptMessageType:
+		if len(val) == 1 {
+			return dhcp4.MessageType(val[0]).String()
+		}
+	case dhcp4.OptRenewal, dhcp4.OptRebinding, dhcp4.OptLeaseTime:
+		if len(val) == 4 {
+			return fmt.Sprint(binary.BigEndian.Uint32(val))
+		}
+	case dhcp4.OptSubnetMask, dhcp4.OptServerID, dhcp4.OptBroadcast, dhcp4.OptRouter, dhcp4.OptDNS, dhcp4.OptNTP, optLogServer:
 		var ips []string
-		for b := o.Data; len(b) >= 4; b = b[4:] {
-			ips = append(ips, net.IP(b[:4]).String())
+		for ; len(val) >= 4; val = val[4:] {
+			ips = append(ips, netip.AddrFrom4([4]byte(val)).String())
 		}
 		return strings.Join(ips, " ")
 	}
-	if utf8.Valid(o.Data) && strings.IndexFunc(string(o.Data), unicode.IsControl) < 0 {
-		return string(o.Data)
+	if utf8.Valid(val) && strings.IndexFunc(string(val), unicode.IsControl) < 0 {
+		return string(val)
 	}
-	return fmt.Sprintf("% x", o.Data)
+	return fmt.Sprintf("% x", val)
 }

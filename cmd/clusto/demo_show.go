@@ -61,10 +61,10 @@ func (d *demo) showReplies() {
 	seen := map[string]bool{}
 	for i := range d.acks {
 		m, err := decode(d.acks[i])
-		if err != nil || seen[string(m.File)] || len(seen) >= d.flags.Shown {
+		if err != nil || seen[string(m.File())] || len(seen) >= d.flags.Shown {
 			continue
 		}
-		seen[string(m.File)] = true
+		seen[string(m.File())] = true
 		d.say("\n%s (%s) was told:", d.want[i].name, d.want[i].mac)
 		fmt.Print(describe(m))
 	}

@@ -107,7 +107,7 @@ func TestDemoJudges(t *testing.T) {
 		"as the file says": {ack(w.mac, [4]byte{10, 0, 0, 5}, dhcp4.Ack), ""},
 		"another address":  {ack(w.mac, [4]byte{10, 0, 0, 6}, dhcp4.Ack), "got 10.0.0.6, want 10.0.0.5"},
 		"another client":   {ack(hardware{2, 9}, [4]byte{10, 0, 0, 5}, dhcp4.Ack), "the reply is for 02:09:00:00:00:00"},
-		"an OFFER only":    {ack(w.mac, [4]byte{10, 0, 0, 5}, dhcp4.Offer), "type Offer, not an ACK"},
+		"an OFFER only":    {ack(w.mac, [4]byte{10, 0, 0, 5}, dhcp4.Offer), "type OFFER, not an ACK"},
 		"no reply":         {nil, "there was no reply"},
 		"cut short":        {ack(w.mac, [4]byte{10, 0, 0, 5}, dhcp4.Ack)[:100], "malformed"},
 	} {

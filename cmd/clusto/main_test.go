@@ -21,6 +21,9 @@ const asProgram = "CLUSTO_TEST_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
+		if os.Args[len(os.Args)-1] == demoOfGopacket {
+			os.Exit(demoWithGopacket())
+		}
 		main()
 	}
 	netlab.Main(m.Run)
