@@ -80,7 +80,8 @@ func (c *change) rawRows(ctx context.Context, e *entity, op *clusto.Op) ([]row, 
 			r.datatype, r.rel = v.Type, sql.NullInt64{Int64: to.id, Valid: true}
 			continue
 		case v.Type != clusto.JSON || strings.ContainsRune(v.Str, 0):
-			if _, err := checkValue(v, ""); err != nil {
+			var err error
+			if v, err = checkValue(v, ""); err != nil {
 				return nil, fmt.Errorf("raw attribute %s of %s: %w", op.Key, pathOf(e), err)
 			}
 		}

@@ -24,7 +24,7 @@ var asked = []string{
 // FuzzHTTP: no request, whatever went before it, gets a 500; a 501 only says that there is
 // no such method or call. One without a token that is good for it changes nothing. After
 // any of them the inventory is consistent, the feed has named all that is another one, and
-// an export makes an equal inventory of an empty one, or says what no file can hold.
+// an export makes an equal inventory of an empty one: what a file cannot hold is refused.
 //
 // A session is a run of requests, one on a line: method, path, and a body behind a space.
 // They are short: what is thrown at the server is made of one of them. A line may begin with who asks: "read " has a token that only reads,
@@ -73,7 +73,9 @@ func (s *site) hold(tb testing.TB, session string) {
 		consistent(tb, all, did)
 		counted(tb, s.objects, all, did)
 		named(tb, h, s)
-		s.exported(tb, all)
+		if !s.exported(tb, all) {
+			tb.Errorf("%q made what no file can hold", session)
+		}
 	}
 }
 

@@ -63,7 +63,9 @@ func open(tb testing.TB) *site {
 	s.since = s.feed(tb, httpd.New(httpd.Config{Store: s.store}), "").at
 	consistent(tb, s.objects, written{})
 	counted(tb, nil, s.objects, written{})
-	s.exported(tb, s.objects)
+	if !s.exported(tb, s.objects) {
+		tb.Fatal("what every input begins with cannot be exported")
+	}
 	return s
 }
 

@@ -67,7 +67,9 @@ func (s *site) imported(tb testing.TB, site *inventory.Site) {
 	if version := s.now(tb); s.again(tb, site.Ops()) != version {
 		tb.Errorf("once more it changes what there was: %+v", site.Ops())
 	}
-	s.exported(tb, all)
+	if !s.exported(tb, all) {
+		tb.Error("what came out of a file has no file that it goes into")
+	}
 }
 
 // by is what a file wrote by hand.
