@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -61,15 +62,37 @@ func judge(recorded, measured map[string]int) error {
 	return nil
 }
 
+// cpus gives the processors that benchmarks say they ran on.
+func cpus(text []byte) (names []string) {
+	for line := range strings.Lines(string(text)) {
+		if name, ok := strings.CutPrefix(line, "cpu: "); ok {
+			names = append(names, strings.TrimSpace(name))
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// otherCPU is what a warning adds if what is on record is of another processor.
+func otherCPU(recorded, measured []string) string {
+	if slices.Equal(recorded, measured) {
+		return ""
+	}
+	return fmt.Sprintf("; on record is another processor: %s, not %s", strings.Join(recorded, ", "), strings.Join(measured, ", "))
+}
+
 // slowed reads benchstat's table as CSV and gives what takes more time, as far
-// as chance does not explain it.
+// as chance does not explain it. A table that compares no times is an error: it
+// would warn of nothing.
 func slowed(table []byte) (names []string, err error) {
 	r := csv.NewReader(bytes.NewReader(table))
 	r.FieldsPerRecord = -1
-	pkg, unit := "", ""
+	pkg, unit, compared := "", "", false
 	for {
 		row, err := r.Read()
 		switch {
+		case err == io.EOF && !compared:
+			return nil, errors.New("benchstat compares no times: what is on record and what was measured have nothing in common")
 		case err == io.EOF:
 			return names, nil
 		case err != nil:
@@ -78,8 +101,11 @@ func slowed(table []byte) (names []string, err error) {
 			pkg = strings.TrimPrefix(row[0], "pkg: ")
 		case len(row) > 5 && row[0] == "":
 			unit = row[1]
-		case len(row) > 6 && unit == "sec/op" && strings.HasPrefix(row[5], "+") && row[0] != "geomean":
-			names = append(names, fmt.Sprintf("%s.%s takes %s time (%s)", pkg, row[0], row[5], row[6]))
+		case len(row) > 6 && unit == "sec/op" && row[5] != "" && row[0] != "geomean":
+			compared = true
+			if strings.HasPrefix(row[5], "+") {
+				names = append(names, fmt.Sprintf("%s.%s takes %s time (%s)", pkg, row[0], row[5], row[6]))
+			}
 		}
 	}
 }

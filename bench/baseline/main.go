@@ -9,9 +9,11 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 
 	"github.com/alecthomas/kong"
 )
@@ -54,14 +56,11 @@ func (f *flags) run() error {
 	if err != nil {
 		return fmt.Errorf("read what is on record: %w; run this at the top of the project", err)
 	}
-	if err := compare(measured); err != nil {
-		return err
-	}
-	return judge(allocations(recorded), allocations(measured))
+	return errors.Join(compare(recorded, measured), judge(allocations(recorded), allocations(measured)))
 }
 
 // compare has benchstat print its table, and warns of what takes more time.
-func compare(measured []byte) error {
+func compare(recorded, measured []byte) error {
 	now, err := os.CreateTemp("", "bench-*.txt")
 	if err != nil {
 		return err
@@ -71,19 +70,21 @@ func compare(measured []byte) error {
 	if _, err := now.Write(measured); err != nil {
 		return err
 	}
-	names := []string{"recorded=" + file, "now=" + now.Name()}
-	text, err := output("go", append([]string{"run", benchstat}, names...)...)
+	// By itself benchstat compares nothing of one processor with another.
+	run, names := []string{"run", benchstat, "-ignore", "cpu"}, []string{"recorded=" + file, "now=" + now.Name()}
+	text, err := output("go", slices.Concat(run, names)...)
 	if err != nil {
 		return err
 	}
 	fmt.Printf("%s\n", text)
-	table, err := output("go", append([]string{"run", benchstat, "-format", "csv"}, names...)...)
+	table, err := output("go", slices.Concat(run, []string{"-format", "csv"}, names)...)
 	if err != nil {
 		return err
 	}
 	slower, err := slowed(table)
+	note := otherCPU(cpus(recorded), cpus(measured))
 	for _, s := range slower {
-		fmt.Println("warning:", s)
+		fmt.Printf("warning: %s%s\n", s, note)
 	}
 	return err
 }

@@ -59,4 +59,53 @@ Parse,0,0%,1,0%,+99.00%,p=0.002 n=6
 	if want := []string{"example.org/codec.Parse takes +33.33% time (p=0.002 n=6)"}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("got %q, %v", got, err)
 	}
+	same := `pkg: example.org/codec
+,recorded,,now,,,
+,sec/op,CI,sec/op,CI,vs base,P
+Same,1.8e-08,2%,1.8e-08,1%,~,p=1.000 n=6
+`
+	if got, err := slowed([]byte(same)); err != nil || len(got) != 0 {
+		t.Errorf("the same time: got %q, %v", got, err)
+	}
+	for name, table := range map[string]string{
+		"nothing": "",
+		"a table for each processor": `pkg: example.org/codec
+cpu: this one
+,now,
+,sec/op,CI
+Parse,2.4e-08,1%
+geomean,2.4e-08,
+
+cpu: the other
+,recorded,
+,sec/op,CI
+Parse,1.8e-08,2%
+`,
+		"no benchmark on both sides": `pkg: example.org/codec
+,recorded,,now,,,
+,sec/op,CI,sec/op,CI,vs base,P
+Gone,1.8e-08,2%
+New,,,2.4e-08,1%,,
+geomean,1.8e-08,,2.4e-08,,+33.33%,
+`,
+		"allocations alone": `pkg: example.org/codec
+,recorded,,now,,,
+,allocs/op,CI,allocs/op,CI,vs base,P
+Parse,0,0%,1,0%,~,p=1.000 n=6
+`,
+	} {
+		if got, err := slowed([]byte(table)); err == nil {
+			t.Errorf("%s: got %q and no error", name, got)
+		}
+	}
+}
+
+func TestOtherCPU(t *testing.T) {
+	here, there := cpus([]byte("cpu: Here\nBenchmarkParse 1\ncpu: Here   \n")), cpus([]byte("cpu: There\n"))
+	if got := otherCPU(here, here); got != "" {
+		t.Errorf("of the same: %q", got)
+	}
+	if got, want := otherCPU(there, here), "; on record is another processor: There, not Here"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }
