@@ -202,7 +202,7 @@ func (s *DHCPServer) restore() {
 
 var errSaved = errors.New("it is damaged, or of another version; it will be written anew")
 
-// readHosts reads the file; nothing of it is used unless its sum is right.
+// readHosts reads the file; nothing of it is used unless its sum is right, and all that is in it.
 func (s *DHCPServer) readHosts(name string) (head savedHead, n int, err error) {
 	data, err := readFile(name, savedMost)
 	if err != nil {
@@ -223,7 +223,12 @@ func (s *DHCPServer) readHosts(name string) (head savedHead, n int, err error) {
 		return head, 0, fmt.Errorf("they are of the inventory at %s, not of %s", head.APIURL, s.cfg.APIURL)
 	}
 	z := flate.NewReader(bytes.NewReader(hosts))
-	n, err = s.decodeHosts(bufio.NewReaderSize(io.LimitReader(z, savedMost), 64<<10))
+	all, err := decodeHosts(bufio.NewReaderSize(io.LimitReader(z, savedMost), 64<<10))
+	for _, h := range all {
+		if s.hosts.Restore(h.mac, h.host, h.stored) {
+			n++
+		}
+	}
 	return head, n, err
 }
 
@@ -249,27 +254,33 @@ func readFile(name string, most int64) ([]byte, error) {
 	return data, err
 }
 
-func (s *DHCPServer) decodeHosts(r *bufio.Reader) (n int, err error) {
+// savedHost is a host of the file.
+type savedHost struct {
+	mac    clusto.MAC
+	host   *dhcp.Prepared
+	stored time.Time
+}
+
+// decodeHosts reads hosts to the end. It gives none if one of them is damaged.
+func decodeHosts(r *bufio.Reader) (all []savedHost, err error) {
 	var fixed [14]byte
 	var host []byte
 	for {
 		if _, err := io.ReadFull(r, fixed[:]); errors.Is(err, io.EOF) {
-			return n, nil
+			return all, nil
 		} else if err != nil {
-			return n, errSaved
+			return nil, errSaved
 		}
 		size, err := binary.ReadUvarint(r)
 		if err != nil || size > 1<<20 {
-			return n, errSaved
+			return nil, errSaved
 		}
 		host = append(host[:0], make([]byte, size)...)
 		p := new(dhcp.Prepared)
 		if _, err := io.ReadFull(r, host); err != nil || p.UnmarshalBinary(host) != nil {
-			return n, errSaved
+			return nil, errSaved
 		}
 		stored := time.Unix(0, int64(binary.BigEndian.Uint64(fixed[6:])))
-		if s.hosts.Restore(clusto.MAC(fixed[:6]), p, stored) {
-			n++
-		}
+		all = append(all, savedHost{clusto.MAC(fixed[:6]), p, stored})
 	}
 }

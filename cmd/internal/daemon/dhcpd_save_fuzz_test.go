@@ -29,21 +29,21 @@ func savedFile(hosts []byte) []byte {
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-// hostsIn gives the hosts of a hosts part by the plainest words, up to what is wrong in it;
+// hostsIn gives the hosts of a hosts part by the plainest words, none if anything is wrong in it;
 // whole says that nothing is, and sure that none of them is of this very moment.
 func hostsIn(b []byte, most time.Duration) (all map[clusto.MAC]string, whole, sure bool) {
 	all, sure = map[clusto.MAC]string{}, true
 	for len(b) > 0 {
 		if len(b) < 14 {
-			return all, false, sure
+			return nil, false, sure
 		}
 		size, n := binary.Uvarint(b[14:])
 		if n <= 0 || size > 1<<20 || size > uint64(len(b)-14-n) {
-			return all, false, sure
+			return nil, false, sure
 		}
 		host, mac := b[14+n:14+n+int(size)], clusto.MAC(b[:6])
 		if new(dhcp.Prepared).UnmarshalBinary(host) != nil {
-			return all, false, sure
+			return nil, false, sure
 		}
 		age := time.Since(time.Unix(0, int64(binary.BigEndian.Uint64(b[6:]))))
 		sure = sure && (age >= 0 || age < -time.Minute) && (age < most-time.Minute || age >= most)
@@ -65,10 +65,19 @@ func known(s *DHCPServer) map[clusto.MAC]string {
 	return all
 }
 
+// hostsPart gives the hosts part of a file with all that a server knows.
+func hostsPart(s *DHCPServer) (part []byte) {
+	for mac, host := range known(s) {
+		part = append(append(part, mac[:]...), host[:8]...)
+		part = append(binary.AppendUvarint(part, uint64(len(host)-8)), host[8:]...)
+	}
+	return part
+}
+
 // FuzzSavedHosts: a file of known hosts that was changed in any way, or is none, is refused, and
-// no host taken from it. What is behind a right sum gives its hosts, each as it stands there, up
-// to what is wrong, which is reported; and they are saved and read once more as they were. All
-// that takes no more memory than a file of that size may.
+// no host taken from it; so is one with anything wrong behind a right sum. What is right gives its
+// hosts, each as it stands there; and they are saved and read once more as they were. All that
+// takes no more memory than a file of that size may.
 func FuzzSavedHosts(f *testing.F) {
 	var log bytes.Buffer
 	dir := corpus.Folder(f)
@@ -82,11 +91,7 @@ func FuzzSavedHosts(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	var part []byte
-	for mac, host := range known(old) {
-		part = append(append(part, mac[:]...), host[:8]...)
-		part = append(binary.AppendUvarint(part, uint64(len(host)-8)), host[8:]...)
-	}
+	part := hostsPart(old)
 	const most = 1 << 62 // a file of the corpus does not get too old
 	f.Add(part, uint32(0), byte(0))
 	f.Add(append(bytes.Clone(part), part...), uint32(0), byte(0))

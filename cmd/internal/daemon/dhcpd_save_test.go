@@ -126,6 +126,27 @@ func TestDamagedFileIsNotUsed(t *testing.T) {
 	}
 }
 
+// TestHostsBeforeADamageWereTaken: behind a right sum, the hosts before what is damaged were
+// in the cache, while the log said that the file's hosts are not used.
+func TestHostsBeforeADamageWereTaken(t *testing.T) {
+	var log bytes.Buffer
+	file := filepath.Join(t.TempDir(), "hosts")
+	old := keeper(t, "http://a", file, &log)
+	fillKeeper(old, 3)
+	part := hostsPart(old)
+	for name, bad := range map[string][]byte{"cut": part[:len(part)-1], "a host that is none": append(part, make([]byte, 15)...)} {
+		if err := os.WriteFile(file, savedFile(bad), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		log.Reset()
+		s := bareKeeper(t, "http://a", file, &log)
+		s.restore()
+		if n := s.hosts.Stats().Values; n != 0 || strings.Count(log.String(), "are not used") != 1 {
+			t.Errorf("%s: %d hosts taken\n%s", name, n, &log)
+		}
+	}
+}
+
 // TestLinkToTheFileIsKept: a save put a file in the place of a link.
 func TestLinkToTheFileIsKept(t *testing.T) {
 	dir := t.TempDir()
