@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -55,6 +56,20 @@ func hostsIn(b []byte, most time.Duration) (all map[clusto.MAC]string, whole, su
 	return all, true, sure
 }
 
+// fileIn gives the hosts of a file, as hostsIn does.
+func fileIn(b []byte, most time.Duration) (all map[clusto.MAC]string, whole, sure bool) {
+	body, ok := bytes.CutPrefix(b, []byte(savedMagic))
+	if !ok || len(body) < 4 || binary.BigEndian.Uint32(b[len(b)-4:]) != crc32.Checksum(b[:len(b)-4], castagnoli) {
+		return nil, false, true
+	}
+	_, z, _ := bytes.Cut(body[:len(body)-4], []byte("\n"))
+	hosts, err := io.ReadAll(flate.NewReader(bytes.NewReader(z)))
+	if err != nil {
+		return nil, false, true
+	}
+	return hostsIn(hosts, most)
+}
+
 // known gives the hosts that a server has, as hostsIn does.
 func known(s *DHCPServer) map[clusto.MAC]string {
 	all := map[clusto.MAC]string{}
@@ -93,6 +108,9 @@ func FuzzSavedHosts(f *testing.F) {
 	}
 	part := hostsPart(old)
 	const most = 1 << 62 // a file of the corpus does not get too old
+	if all, whole, _ := fileIn(good, most); !whole || !maps.Equal(all, known(old)) {
+		f.Fatalf("%x is saved (whole: %v), want %x", all, whole, known(old))
+	}
 	f.Add(part, uint32(0), byte(0))
 	f.Add(append(bytes.Clone(part), part...), uint32(0), byte(0))
 	f.Add(part[:len(part)-1], uint32(0), byte(0))
@@ -109,14 +127,10 @@ func FuzzSavedHosts(f *testing.F) {
 		if len(data) > 1<<16 {
 			return
 		}
-		put, want, whole := bytes.Clone(good), map[clusto.MAC]string(nil), false
+		put := bytes.Clone(good)
 		switch at := int(at) % len(good); how % 4 {
 		case 0:
 			put = savedFile(data)
-			var sure bool
-			if want, whole, sure = hostsIn(data, most); !sure {
-				return
-			}
 		case 1:
 			copy(put[at:], data)
 		case 2:
@@ -124,8 +138,9 @@ func FuzzSavedHosts(f *testing.F) {
 		case 3:
 			put = data
 		}
-		if how%4 != 0 && bytes.Equal(put, good) {
-			want, whole = known(old), true
+		want, whole, sure := fileIn(put, most)
+		if !sure {
+			return
 		}
 		s, name := bareKeeper(t, "http://a", file, &log), filepath.Join(dir, "put")
 		s.cfg.MaxStale, s.cfg.CacheSize = most, 1<<14
