@@ -7,15 +7,19 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/clusto/clusto-engine/clusto"
 )
 
-// FuzzLayout: no panic; what is wrong has a line of the file; Check finds
-// collisions where the operations of a full rack have some, and nowhere else; and
-// Place knows the ports that there are and no others.
+// FuzzLayout: no panic; what is wrong has a line of the file; Check tells what the plainest
+// words find, each thing by its line, its port and what it is, and nothing else; two things of
+// a full rack are at one place only where it tells something; and Place knows the ports that
+// there are and no others. A layout of the right form is not refused, whatever its numbers.
 func FuzzLayout(f *testing.F) {
 	f.Add([]byte(Example))
 	for _, glob := range []string{"layouts/*.json", "testdata/*.json"} {
@@ -37,6 +41,15 @@ func FuzzLayout(f *testing.F) {
 	f.Add([]byte(with(`{"ports": [1, 2], "ru": [1, 2], "driver": "penguinserver2u", "outlets": ["aa1", "aa1"], "console": 48}`)))
 	f.Add([]byte(devices(sw, `"power": {"suffix": "p", "driver": "basicpowerstrip", "ru": 36, "port": 1}`)))
 	f.Add([]byte(`{"name": "x", "devices": {` + sw + `}, "exec": "place", "timeout": "1ms"}`))
+	// What is wrong is on lines of its own, behind what is right; and what is not there: units on either side,
+	// ports of what a cable leads to, ports that it begins at; and programs that are none.
+	f.Add([]byte(with("{\n\"ports\": \"1-2\",\n\"ru\": \"36, 46\",\n\"outlets\":\n\"aa1, aa8\"}", "{\"ports\": [3, 2],\n\"ru\": \"0\"}", `{"ports": "49, 0", "ru": "1-2", "console": "1, 49", "outlets": "ca1, 5"}`)))
+	f.Add([]byte(devices(sw, `"console": {"suffix": "ts1", "driver": "basicconsoleserver", "ru": 36, "port": 49}`, `"power": {"suffix": "p", "driver": "basicpowerstrip", "ru": 4, "console": 1}`)))
+	for _, path := range []string{"fuzz_test.go", "/bin/sh", "/", "/nowhere"} {
+		f.Add([]byte(`{"name": "x", "devices": {` + sw + "},\n\"exec\": \"" + path + `"}`))
+	}
+	f.Add([]byte(with(`{"ports": "1-3", "ru": "1-3"}`, "{\"ru\": \"5-6\",\n\"ports\": \"3-4\"}", `{"ports": "4", "ru": "7"}`)))
+	f.Add([]byte(`{}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		l, err := Parse("x.json", data)
 		if err != nil {
@@ -45,16 +58,25 @@ func FuzzLayout(f *testing.F) {
 				t.Fatalf("%v, %v", l, err)
 			}
 			haveLines(t, problems, data)
-			return
+			data = rightForm(data)
+			if l, err = Parse("x.json", data); err != nil {
+				t.Fatalf("%v\nof %s", err, data)
+			}
+		}
+		if l.Name == "" || l.sw == nil || (len(l.servers) == 0) == (l.exec == "") {
+			t.Fatalf("a layout without a name, a switch, or a place for servers: %+v", l)
 		}
 		problems := Check(l)
 		haveLines(t, problems, data)
-		taken := false
-		for _, p := range problems {
-			taken = taken || strings.Contains(p.What, "is taken by") || strings.Contains(p.What, "mapped twice")
+		want := told(l)
+		if collides(l) && len(want) == 0 {
+			t.Fatal("two things of a full rack are at one place, and nothing is to be told")
 		}
-		if want := collides(l); taken && !want || want && len(problems) == 0 {
-			t.Errorf("collisions: %v, want %v: %v", taken, want, problems)
+		same := func(p, w Problem) bool {
+			return p.File == w.File && p.Layout == w.Layout && p.Line == w.Line && p.Port == w.Port && strings.HasPrefix(p.What, w.What)
+		}
+		if !slices.EqualFunc(problems, want, same) {
+			t.Fatalf("told are\n%v\nwant\n%v", Problems(problems), Problems(want))
 		}
 		if err := Draw(io.Discard, l); err != nil {
 			t.Error(err)
@@ -72,6 +94,109 @@ func haveLines(t *testing.T, problems []Problem, data []byte) {
 			t.Errorf("problem %+v", p)
 		}
 	}
+}
+
+// rightForm makes a layout of any bytes: a server in a row of its own of each four, whose numbers
+// may be too large, or those of another.
+func rightForm(data []byte) []byte {
+	var rows []string
+	for b := data; len(b) >= 4 && len(rows) < 20; b = b[4:] {
+		rows = append(rows, fmt.Sprintf(`{"ports": %d, "ru": %d, "outlets": "%c%c%d", "console": %d}`, b[0]%64, b[1]%64, 'a'+b[2]&1, 'a'+b[2]>>1&1, b[2]>>2%10, 1+b[3]%64))
+	}
+	return []byte(with(append(rows, `{"ports": 1, "ru": 1}`)...))
+}
+
+// told gives what Check should tell of a layout, by the plainest words and in the order of the
+// file's servers behind its devices; of each problem the beginning.
+func told(l *Layout) (all []Problem) {
+	holders := map[string]string{} // who has a unit, a port or an outlet
+	for _, d := range l.devices() {
+		tell := func(key, what string) {
+			all = append(all, Problem{l.File, d.at.of(key), l.Name, 0, d.called() + ": " + what})
+		}
+		wantUnit(l, holders, d.ru, fmt.Sprintf("%s on line %d", d.called(), d.at.of("ru")), tell)
+		for _, c := range d.cables {
+			wantPort(l, holders, d.driver, c, d.called(), d.at, tell)
+		}
+	}
+	first := map[int]int{} // line by first port
+	for _, s := range l.servers {
+		port := s.ports[0]
+		tell := func(key, what string) { all = append(all, Problem{l.File, s.at.of(key), l.Name, port, what}) }
+		if line, ok := first[port]; ok {
+			tell("ports", fmt.Sprintf("it is mapped twice, first on line %d;", line))
+			continue
+		}
+		first[port] = s.at.of("ports")
+		who := fmt.Sprintf("the server of port %d", port)
+		for _, ru := range s.rus {
+			wantUnit(l, holders, ru, fmt.Sprintf("%s on line %d", who, s.at.of("ru")), tell)
+		}
+		for i, n := range s.ports {
+			wantPort(l, holders, s.driver, Connection{nic, strconv.Itoa(i + 1), roleSwitch, strconv.Itoa(n)}, who, s.at, tell)
+		}
+		for i, name := range s.outlets {
+			wantPort(l, holders, s.driver, Connection{power, strconv.Itoa(i + 1), rolePower, name}, who, s.at, tell)
+		}
+		if s.console != 0 {
+			wantPort(l, holders, s.driver, Connection{console, "1", roleConsole, strconv.Itoa(s.console)}, who, s.at, tell)
+		}
+	}
+	if st, err := os.Stat(l.exec); l.exec != "" && (err != nil || !st.Mode().IsRegular() || st.Mode().Perm()&0o111 == 0) {
+		all = append(all, Problem{l.File, l.execLine, l.Name, 0, "exec: "})
+	}
+	return all
+}
+
+func wantUnit(l *Layout, holders map[string]string, ru int, who string, tell func(key, what string)) {
+	what := fmt.Sprintf("unit %d", ru)
+	if ru < l.minu || ru > l.maxu {
+		tell("ru", fmt.Sprintf("there is no %s; the rack has %d to %d", what, l.minu, l.maxu))
+		return
+	}
+	wantFree(holders, "ru", what, who, tell)
+}
+
+func wantPort(l *Layout, holders map[string]string, from string, c Connection, who string, at lines, tell func(key, what string)) {
+	key, to := "ports", l.sw
+	what := "switch port " + c.ToNum
+	switch c.To {
+	case rolePower:
+		key, to, what = "outlets", l.power, "outlet "+c.ToNum
+	case roleConsole:
+		key, to, what = "console", l.console, "console port "+c.ToNum
+	}
+	switch {
+	case !there(from, c.Port, c.Num):
+		tell(key, fmt.Sprintf("%s: %s has no %s %s to plug into it;", what, from, c.Port, c.Num))
+	case !there(to.driver, c.Port, c.ToNum):
+		tell(key, fmt.Sprintf("there is no %s; %s has ", what, to.driver))
+	default:
+		wantFree(holders, key, what, fmt.Sprintf("%s on line %d", who, at.of(key)), tell)
+	}
+}
+
+func wantFree(holders map[string]string, key, what, who string, tell func(key, what string)) {
+	if first, ok := holders[what]; ok {
+		tell(key, fmt.Sprintf("%s is taken by %s;", what, first))
+		return
+	}
+	holders[what] = who
+}
+
+var towerOutlet = regexp.MustCompile(`^[ab][ab][1-8]$`)
+
+// there counts up to a port; of a power tower, from aa1 to bb8.
+func there(driver, port, num string) bool {
+	if driver == clusto.PowerTower && port == power {
+		return towerOutlet.MatchString(num)
+	}
+	for n := 1; n <= clusto.Drivers[driver].Ports[port]; n++ {
+		if num == strconv.Itoa(n) {
+			return true
+		}
+	}
+	return false
 }
 
 // collides reports whether two things of a full rack are at one place.
