@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -103,17 +104,44 @@ func (r *report) table(b *strings.Builder, ld *load) {
 			continue
 		}
 		if len(x.Turns) == 0 {
-			fmt.Fprintf(b, "| %s | failed: %s |\n", x.Server, firstLine(x.Failed))
+			fmt.Fprintf(b, "| %s | failed: %s |\n", x.Server, firstLine(x.Failed[0]))
 			continue
 		}
 		at := func(of func(f figures) float64) float64 { return median(x.Turns, of) }
-		fmt.Fprintf(b, "| %s | %.0f | %s | %s | %s | %s | %s | %s | %.2f s | %.0f | %.3f %% | %.2f | %.0f MB |\n", x.Server,
+		fmt.Fprintf(b, "| %s | %.0f | %s | %s | %s | %s | %s | %s | %.2f s | %.0f | %.3f %% | %.2f | %.0f MB |\n", x.Server+r.notes(&x),
 			rate(x.Server), ratio(rate(x.Server), rate("mirror")), times(rate("clusto"), rate(x.Server), x.Server),
 			micros(at(func(f figures) float64 { return f.P50 })), micros(at(func(f figures) float64 { return f.P90 })),
 			micros(at(func(f figures) float64 { return f.P99 })), micros(at(func(f figures) float64 { return f.P999 })),
 			at(func(f figures) float64 { return f.Seconds }), at(func(f figures) float64 { return f.Again }),
 			100*at(func(f figures) float64 { return f.Loss }), at(func(f figures) float64 { return f.CPU }), at(func(f figures) float64 { return f.RSS })/1e6)
 	}
+}
+
+// notes says behind a server's name what its figures lack.
+func (r *report) notes(x *result) string {
+	if n := len(x.Turns); n < r.Machine.Rounds {
+		return fmt.Sprintf(" (%d of %d rounds)", n, r.Machine.Rounds)
+	}
+	return ""
+}
+
+// failures is an error that names all that failed; nil if nothing did.
+func (r *report) failures() error {
+	var all []error
+	for _, x := range r.Results {
+		for _, why := range x.Failed {
+			all = append(all, fmt.Errorf("%s under %s failed, %s", x.Server, x.Load, firstLine(why)))
+		}
+	}
+	for _, c := range r.Cold {
+		if c.Failed != "" {
+			all = append(all, fmt.Errorf("the cold storm of %s a call failed: %s", c.Delay, firstLine(c.Failed)))
+		}
+	}
+	if r.Burst != nil && r.Burst.Failed != "" {
+		all = append(all, fmt.Errorf("the burst of traps failed: %s", firstLine(r.Burst.Failed)))
+	}
+	return errors.Join(all...)
 }
 
 func ratio(a, b float64) string {

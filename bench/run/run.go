@@ -15,7 +15,7 @@ type result struct {
 	Load   string    `json:"load"`
 	Server string    `json:"server"`
 	Turns  []figures `json:"turns"`
-	Failed string    `json:"failed,omitempty"`
+	Failed []string  `json:"failed,omitempty"` // of each turn that came to nothing, why
 }
 
 // all has every server take its turns.
@@ -64,7 +64,8 @@ func (l *lab) all() error {
 		}
 		traps = &r
 	}
-	return l.tell(report{machine, l.results, cold, traps})
+	r := report{machine, l.results, cold, traps}
+	return errors.Join(l.tell(r), r.failures())
 }
 
 // present gives the servers that were asked for and are here, ready to start.
@@ -118,7 +119,7 @@ func (l *lab) turn(ld *load, s *server, round int) error {
 	case l.ctx.Err() != nil:
 		return err
 	case err != nil: // the others are measured all the same
-		r.Failed = err.Error()
+		r.Failed = append(r.Failed, fmt.Sprintf("round %d: %v", round+1, err))
 		l.say("%-10s %-8s round %d: FAILED: %v", ld.name, s.name, round+1, err)
 		return nil
 	}
