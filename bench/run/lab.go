@@ -40,8 +40,8 @@ type lab struct {
 }
 
 func newLab(ctx context.Context, f *flags) (*lab, error) {
-	if f.Hosts < 1 || f.Hosts > 500_000 || f.Rounds < 1 || f.Time < 100*time.Millisecond {
-		return nil, errors.New("--hosts is 1 to 500000, --rounds 1 or more, --time 100ms or more")
+	if err := f.check(); err != nil {
+		return nil, err
 	}
 	l := &lab{flags: f, ctx: ctx}
 	var err error

@@ -43,9 +43,9 @@ type stormed struct {
 // load is something that servers are put under.
 type load struct {
 	name, about string
-	dora        bool // it takes a DHCP server
-	// fresh has the server started anew for it.
-	run func(l *lab, s *server) (f figures, replies int, err error)
+	program     string // in PATH; "" for one of ours
+	dora        bool   // it takes a DHCP server
+	run         func(l *lab, s *server) (f figures, replies int, err error)
 }
 
 // openShare is the rate of the open loop, as a share of what the mirror did with a
@@ -72,7 +72,7 @@ var loads = []*load{
 	{name: "storm", about: "all hosts at once, with a boot ROM's patience", dora: true, run: func(l *lab, _ *server) (figures, int, error) {
 		return l.storm("storm")
 	}},
-	{name: "avalanche", about: "perfdhcp's avalanche of all hosts", dora: true, run: (*lab).avalanche},
+	{name: "avalanche", about: "perfdhcp's avalanche of all hosts", program: "perfdhcp", dora: true, run: (*lab).avalanche},
 }
 
 func (l *lab) discover(s *server, args ...string) (figures, int, error) {

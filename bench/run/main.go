@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -29,6 +30,23 @@ type flags struct {
 	Cold    []string      `default:"1ms,10ms,100ms,1s" help:"How long the inventory takes for a call in the cold storms of clusto; none: no cold storms (${default})."`
 	Traps   int           `default:"100000" help:"A burst of so many SNMP traps, for clusto-snmptrapd; 0: none (${default})."`
 	Out     string        `placeholder:"FOLDER" help:"Write results.md and results.json there. Unset: print the table alone."`
+}
+
+func (f *flags) check() error {
+	if f.Hosts < 1 || f.Hosts > 500_000 || f.Rounds < 1 || f.Time < 100*time.Millisecond {
+		return errors.New("--hosts is 1 to 500000, --rounds 1 or more, --time 100ms or more")
+	}
+	for _, name := range f.Servers {
+		if !slices.ContainsFunc(servers, func(s *server) bool { return s.name == name }) {
+			return fmt.Errorf("--servers: there is no %q", name)
+		}
+	}
+	for _, name := range f.Loads {
+		if !slices.ContainsFunc(loads, func(ld *load) bool { return ld.name == name }) {
+			return fmt.Errorf("--loads: there is no %q", name)
+		}
+	}
+	return nil
 }
 
 func main() {

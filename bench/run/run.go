@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -24,6 +25,7 @@ func (l *lab) all() error {
 	if err != nil {
 		return err
 	}
+	possible := l.possible(&machine)
 	present, err := l.present(&machine)
 	if err != nil {
 		return err
@@ -31,10 +33,7 @@ func (l *lab) all() error {
 	if err := l.writeMACs(); err != nil {
 		return err
 	}
-	for _, ld := range loads {
-		if !slices.Contains(l.Loads, ld.name) {
-			continue
-		}
+	for _, ld := range possible {
 		for round := range l.Rounds {
 			for _, s := range present {
 				if err := l.turn(ld, s, round); err != nil {
@@ -71,15 +70,10 @@ func (l *lab) all() error {
 // present gives the servers that were asked for and are here, ready to start.
 func (l *lab) present(m *machine) (out []*server, err error) {
 	for _, name := range l.Servers {
-		i := slices.IndexFunc(servers, func(s *server) bool { return s.name == name })
-		if i < 0 {
-			return nil, fmt.Errorf("--servers: there is no %q", name)
-		}
-		s := servers[i]
+		s := servers[slices.IndexFunc(servers, func(s *server) bool { return s.name == name })] // check found it
 		version := s.installed()
 		if version == "" {
-			l.say("*** NOT MEASURED *** %s is not installed", s.program)
-			m.Missing = append(m.Missing, s.program)
+			l.missing(m, s.program)
 			continue
 		}
 		m.Versions[name] = version
@@ -92,6 +86,28 @@ func (l *lab) present(m *machine) (out []*server, err error) {
 		return nil, errors.New("none of the servers is installed")
 	}
 	return out, nil
+}
+
+// possible gives the loads that were asked for and whose program is here.
+func (l *lab) possible(m *machine) (out []*load) {
+	for _, ld := range loads {
+		if !slices.Contains(l.Loads, ld.name) {
+			continue
+		}
+		if ld.program != "" {
+			if _, err := exec.LookPath(ld.program); err != nil {
+				l.missing(m, ld.program)
+				continue
+			}
+		}
+		out = append(out, ld)
+	}
+	return out
+}
+
+func (l *lab) missing(m *machine, program string) {
+	l.say("*** NOT MEASURED *** %s is not installed", program)
+	m.Missing = append(m.Missing, program)
 }
 
 func (l *lab) writeMACs() error {

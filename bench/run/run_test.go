@@ -1,8 +1,10 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // row gives the table's row of a server.
@@ -48,5 +50,54 @@ the burst of traps failed: no room`
 	}
 	if err := (&report{Results: r.Results[:1], Cold: r.Cold[:1], Burst: &burstResult{}}).failures(); err != nil {
 		t.Errorf("where nothing failed: %v", err)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	good := flags{Hosts: 1, Rounds: 1, Time: time.Second, Servers: []string{"mirror", "kea"}, Loads: []string{"window", "avalanche"}}
+	if err := good.check(); err != nil {
+		t.Error(err)
+	}
+	for want, change := range map[string]func(*flags){
+		"--hosts":                       func(f *flags) { f.Hosts = 0 },
+		`--servers: there is no "kae"`:  func(f *flags) { f.Servers = []string{"mirror", "kae"} },
+		`--loads: there is no "windwo"`: func(f *flags) { f.Loads = []string{"lone", "windwo"} },
+		"--rounds 1 or more":            func(f *flags) { f.Rounds = 0 },
+		"--time 100ms or more":          func(f *flags) { f.Time = time.Millisecond },
+	} {
+		f := good
+		change(&f)
+		if err := f.check(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
+func TestMissingProgram(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	l := &lab{flags: &flags{Loads: []string{"window", "avalanche"}}}
+	var m machine
+	if got := l.possible(&m); len(got) != 1 || got[0].name != "window" {
+		t.Errorf("possible without perfdhcp: %v", got)
+	}
+	if !slices.Equal(m.Missing, []string{"perfdhcp"}) {
+		t.Errorf("missing: %q", m.Missing)
+	}
+}
+
+func TestInstalled(t *testing.T) {
+	for _, tc := range []struct{ script, want string }{
+		{"echo 2.2.0; echo more", "2.2.0"},
+		{"echo Dnsmasq version 2.90  Copyright", "2.90"},
+		{"echo isc-dhcpd-4.4.3", "4.4.3"},
+		{"echo dpkg-query: no packages found >&2; exit 1", "of unknown version"},
+	} {
+		s := server{program: "sh", version: []string{"sh", "-c", tc.script}}
+		if got := s.installed(); got != tc.want {
+			t.Errorf("%s: %q, want %q", tc.script, got, tc.want)
+		}
+	}
+	if got := (&server{program: "no-such-server"}).installed(); got != "" {
+		t.Errorf("not there: %q", got)
 	}
 }

@@ -45,8 +45,8 @@ func (s *server) installed() string {
 		return ""
 	}
 	out, err := exec.Command(s.version[0], s.version[1:]...).CombinedOutput()
-	if err != nil && len(out) == 0 {
-		return ""
+	if err != nil {
+		return "of unknown version" // and what it prints is why
 	}
 	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 	if fields := strings.Fields(line); len(fields) > 3 && strings.EqualFold(fields[1], "version") {
