@@ -1,7 +1,7 @@
 package api
 
 import (
-	"encoding/json"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -23,26 +23,35 @@ func objects(tb testing.TB, s *store.Store) (all []clusto.Object) {
 }
 
 // consistent: every name once, every relation to something that is there; and, but for
-// what a client wrote by hand, every MAC on the ports of one entity, and every connection to
-// a port that is connected back to it and to no other.
+// the entities that a client wrote to by hand, every MAC on the ports of one entity, every
+// connection to another port that is connected back to it and to no other, and every key and
+// property as it has to be; see also contained and addressed.
 func consistent(tb testing.TB, all []clusto.Object, did written) {
 	tb.Helper()
 	drivers, macs := map[string]string{}, map[clusto.MAC]string{} // paths
+	once := names{}
 	for i := range all {
 		o := &all[i]
-		if drivers[o.Path()] != "" || o.Name == "" || o.Driver == "" {
-			tb.Errorf("%q is there twice, or has no name or driver", o.Path())
+		if once[o.Name] || o.Name == "" || o.Driver == "" {
+			tb.Errorf("%q has a name that is there twice, or has no name or driver", o.Path())
 		}
+		once[o.Name] = true
 		drivers[o.Path()] = o.Driver
 	}
+	if drivers["/clustometa/clustometa"] == "" {
+		tb.Error("clustometa is gone")
+	}
 	for i := range all {
-		path := all[i].Path()
+		path, name := all[i].Path(), all[i].Name
 		for _, a := range all[i].Attrs {
 			if a.Value.Type == clusto.Relation && drivers[a.Value.Str] == "" {
 				tb.Errorf("%s %s/%s points to %q, which is not there", path, a.Key, a.Sub(), a.Value.Str)
 			}
+			if err := clusto.CheckProperty(all[i].Driver, a.Key, a.Sub(), a.Value); !did.raw[name] && (err != nil || !key.MatchString(a.Key) || a.Subkey != nil && !key.MatchString(a.Sub())) {
+				tb.Errorf("%s has %s: %v", path, called(&a), err)
+			}
 			mac, err := clusto.ParseMAC(a.Value.Text())
-			if did.macs || err != nil || !strings.HasPrefix(a.Key, "port-") || a.Sub() != "mac" {
+			if did.macs[name] || err != nil || !strings.HasPrefix(a.Key, "port-") || a.Sub() != "mac" {
 				continue
 			}
 			if other := macs[mac]; other != "" && other != path {
@@ -56,29 +65,22 @@ func consistent(tb testing.TB, all []clusto.Object, did written) {
 			}
 		}
 	}
-	if !did.attrs {
-		to := connections(tb, all, drivers)
-		for end := range to {
-			if back := to[to[end]]; back != end {
-				tb.Errorf("%+v is connected to %+v, and that to %+v", end, to[end], back)
-			}
+	hand := func(e end) bool { return did.attrs[nameOf(e.path)] }
+	to := connections(tb, all, drivers, did)
+	for end := range to {
+		if back := to[to[end]]; !hand(end) && !hand(to[end]) && (back != end || to[end] == end) {
+			tb.Errorf("%+v is connected to %+v, and that to %+v", end, to[end], back)
 		}
 	}
+	contained(tb, all, did)
+	addressed(tb, all, did)
 }
 
-// written is what a client wrote so that rules do not hold for it.
-type written struct {
-	attrs    bool // attributes one by one: of one end of a connection, or a number
-	macs     bool // attributes that may have the MAC of another
-	counters bool // counters, or entities that are gone with theirs
-}
+// key is what a key or subkey looks like.
+var key = regexp.MustCompile(`^[A-Za-z_][0-9A-Za-z_-]{0,255}$`)
 
-// add takes in a request that was answered.
-func (w *written) add(line string) {
-	w.attrs = w.attrs || byHand(line, []string{"attr", "add", "set", "del", "raw"}, "/addattr", "/setattr", "/delattr", "/set_port_attr")
-	w.macs = w.macs || byHand(line, []string{"add", "set", "raw"}, "/addattr", "/setattr", "/set_port_attr")
-	w.counters = w.counters || byHand(line, []string{"counter", "raw", "delete"}) || strings.HasPrefix(line, "DELETE ")
-}
+// nameOf takes the type off a path.
+func nameOf(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
 
 // end is a port as attributes name it: "/server/s", "port-nic-eth", 1.
 type end struct {
@@ -87,7 +89,7 @@ type end struct {
 }
 
 // connections gives what each port says it is connected to.
-func connections(tb testing.TB, all []clusto.Object, drivers map[string]string) map[end]end {
+func connections(tb testing.TB, all []clusto.Object, drivers map[string]string, did written) map[end]end {
 	tb.Helper()
 	ports := map[end]end{}
 	for i := range all {
@@ -100,10 +102,13 @@ func connections(tb testing.TB, all []clusto.Object, drivers map[string]string) 
 			}
 		}
 		for _, a := range own {
+			if a.Sub() == "otherportnum" && !did.attrs[all[i].Name] && !slices.ContainsFunc(own, func(b clusto.Attr) bool { return b.Sub() == "connection" && at(&a) == at(&b) }) {
+				tb.Errorf("%+v has %s, and is connected to nothing", at(&a), called(&a))
+			}
 			if a.Sub() != "connection" {
 				continue
 			}
-			if other, twice := ports[at(&a)]; twice {
+			if other, twice := ports[at(&a)]; twice && !did.attrs[all[i].Name] {
 				tb.Errorf("%+v is connected to %s too, beside %+v", at(&a), a.Value.Str, other)
 			}
 			to := a.Value.Str
@@ -112,20 +117,4 @@ func connections(tb testing.TB, all []clusto.Object, drivers map[string]string) 
 		}
 	}
 	return ports
-}
-
-// byHand reports whether a request has one of the operations, or is one of the original's
-// calls that a path names.
-func byHand(line string, ops []string, calls ...string) bool {
-	_, _, text, u := parts(line)
-	if u == nil {
-		return false
-	}
-	if strings.HasPrefix(u.Path, "/v2/") {
-		var change struct{ Ops []clusto.Op }
-		return json.Unmarshal([]byte(text), &change) != nil || slices.ContainsFunc(change.Ops, func(op clusto.Op) bool {
-			return slices.Contains(ops, op.Op)
-		})
-	}
-	return slices.ContainsFunc(calls, func(action string) bool { return strings.Contains(u.Path, action) })
 }

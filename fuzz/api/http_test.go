@@ -19,6 +19,18 @@ var asked = []string{
 	"PATCH /v2/nothing\nGET /v2/nothing\nPOST /server/s/insert?object=/pool/p\nread GET /server/s/set_hostname?hostname=h",
 	"POST /v2/batch {\"ops\":[{\"op\":\"create\",\"name\":\"t\",\"driver\":\"basicserver\"},{\"op\":\"attr\",\"name\":\"t\",\"key\":\"port-nic-eth\",\"subkey\":\"mac\",\"number\":1,\"value\":{\"type\":\"string\",\"str\":\"0011.2233.4455\"}}]}",
 	"POST /v2/batch {\"ops\":[{\"op\":\"bind\",\"name\":\"s\",\"ip\":\"10.0.0.9\",\"number\":40},{\"op\":\"insert\",\"name\":\"sw\",\"into\":\"p\",\"number\":3}]}\nPOST /pool/p/insert?object=/rack/r",
+
+	// What the store refuses, behind something written by hand to another entity.
+	"POST /pool/p/setattr?key=k&value=v\nPOST /basicserver/t\nPOST /server/t/bind_ip_to_osport?ip=10.0.0.7&osportname=eth0",
+	"POST /pool/p/setattr?key=k&value=v\nPOST /basicserver/t\nPOST /rack/r/insert?object=/server/t&ru=7",
+	"POST /basicrack/r2\nPOST /rack/r2/insert?object=/server/s&ru=1",
+	"POST /unique_pool/u\nPOST /unique_pool/v\nPOST /pool/u/insert?object=/server/s\nPOST /pool/v/insert?object=/server/s",
+	"DELETE /pool/p",
+	"POST /exclusive_pool/e\nPOST /pool/e/insert?object=/server/s",
+	"POST /v2/batch {\"ops\":[{\"op\":\"create\",\"name\":\"q\",\"driver\":\"pool\"},{\"op\":\"insert\",\"name\":\"q\",\"into\":\"p\"}]}\nPOST /v2/batch {\"ops\":[{\"op\":\"insert\",\"name\":\"p\",\"into\":\"q\"}]}",
+	"POST /pool/p/setattr?key=k&value=v\nDELETE /networkswitch/sw",
+	"POST /pool/p/setattr?key=k&value=v\nPOST /server/s/disconnect_port?porttype=nic-eth&portnum=1",
+	"POST /v2/batch {\"ops\":[{\"op\":\"add\",\"name\":\"sw\",\"key\":\"bad key\",\"value\":{\"str\":\"v\"}}]}\nPOST /rack/r/setattr?key=maxu&subkey=property&value=many",
 }
 
 // FuzzHTTP: no request, whatever went before it, gets a 500; a 501 only says that there is
@@ -64,12 +76,13 @@ func (s *site) hold(tb testing.TB, session string) {
 			tb.Errorf("%q changed the inventory, and got %d %s", line, code, body)
 		}
 		if code/100 == 2 {
-			did.add(request)
+			did.add(request, body)
 		}
 	}
 	if s.written(tb) {
 		defer s.reset(tb)
 		all := objects(tb, s.store)
+		s.rooted(tb)
 		consistent(tb, all, did)
 		counted(tb, s.objects, all, did)
 		named(tb, h, s)

@@ -233,12 +233,13 @@ func (s *site) content(tb testing.TB) string {
 // TestMirrored: a connection of which one end knows nothing is noticed, and not held against a
 // client that writes attributes one by one.
 func TestMirrored(t *testing.T) {
-	for line, want := range map[string]bool{
-		"POST /server/s/%61ddattr?key=port-nic-eth": true, "POST /server/s/set_port_attr": true, "POST /server/s/connect_ports": false, "DELETE /server/s": false,
-		`POST /v2/batch {"ops":[{"op":"connect"},{"op":"raw"}]}`: true, `POST /v2/batch {"ops":[{"op":"connect"}]}`: false, "POST /v2/batch {": true, "?": false,
+	for line, want := range map[string]names{
+		"POST /server/s/%61ddattr?key=port-nic-eth": {"s": true}, "POST /server/s%2e/set_port_attr": {"s.": true}, "POST /server/s/connect_ports": nil, "DELETE /server/s": nil,
+		`POST /v2/batch {"ops":[{"op":"connect"},{"op":"raw","name":"p"}]}`: {"p": true}, `POST /v2/batch {"ops":[{"op":"connect"}]}`: nil, "POST /v2/batch {": nil, "?": nil,
+		`POST /v2/batch {"ops":[{"op":"create","name":"t","as":"a"},{"op":"del","name":"$a"},{"op":"has","as":"b"},{"op":"attr","name":"$b"},{"op":"add","name":"$c"}]}`: {"t": true, "found": true, "$c": true},
 	} {
 		var did written
-		if did.add(line); did.attrs != want {
+		if did.add(line, `{"results":[{"index":2,"name":"found"}]}`); !maps.Equal(did.attrs, want) {
 			t.Errorf("%s: %v", line, did)
 		}
 	}
@@ -247,7 +248,7 @@ func TestMirrored(t *testing.T) {
 		{Key: "port-nic-eth", Subkey: &sub, Number: &number, Value: clusto.Value{Type: clusto.Relation, Str: "/networkswitch/sw"}},
 		{Key: "port-nic-eth", Subkey: &other, Number: &number, Value: clusto.Value{Type: clusto.Int, Int: 3}},
 	}
-	got := connections(t, []clusto.Object{one}, map[string]string{"/networkswitch/sw": "cisco4948"})
+	got := connections(t, []clusto.Object{one}, map[string]string{"/networkswitch/sw": "cisco4948"}, written{})
 	if want := (map[end]end{{"/server/s", "port-nic-eth", 1}: {"/networkswitch/sw", "port-nic-eth", 3}}); !maps.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}

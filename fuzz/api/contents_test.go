@@ -1,0 +1,163 @@
+package api
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/clusto/clusto-engine/clusto"
+)
+
+// contained: who contains something is who that says contains it, once, or in a rack in as many
+// units as it takes, one above the other, which nothing else is in; what excludes other
+// containers does; and nothing is inside itself, but where a client said that it may be.
+func contained(tb testing.TB, all []clusto.Object, did written) {
+	tb.Helper()
+	holders, byPath := map[string][]*clusto.Object{}, map[string]*clusto.Object{}
+	for i := range all {
+		byPath[all[i].Path()] = &all[i]
+	}
+	for i := range all {
+		o := &all[i]
+		places := map[string][]int{} // by what is there
+		by := map[int]string{}
+		for _, a := range o.Attrs {
+			if a.Key != "_contains" || did.raw[o.Name] {
+				continue
+			}
+			if a.Number == nil || (a.Sub() == "ru") != (o.Type == "rack") || by[*a.Number] != "" {
+				tb.Errorf("%s contains %s as %s, beside %v", o.Path(), a.Value.Str, called(&a), by)
+				continue
+			}
+			by[*a.Number] = a.Value.Str
+			places[a.Value.Str] = append(places[a.Value.Str], *a.Number)
+		}
+		for path, at := range places {
+			holders[path] = append(holders[path], o)
+			in := byPath[path]
+			if in == nil {
+				continue // consistent says so
+			}
+			slices.Sort(at)
+			takes := 1
+			if o.Type == "rack" && !did.deleted[o.Name] {
+				takes = max(1, clusto.Drivers[in.Driver].Units)
+			}
+			if (!did.deleted[o.Name] && len(at) != takes) || at[len(at)-1]-at[0] >= max(takes, len(at)) {
+				tb.Errorf("%s is in %s at %v", path, o.Path(), at)
+			}
+		}
+	}
+	for i := range all {
+		o := &all[i]
+		around := holders[o.Path()]
+		for _, p := range o.Parents {
+			if !did.raw[p.Name] && !slices.ContainsFunc(around, func(c *clusto.Object) bool { return c.Entity == p }) {
+				tb.Errorf("%s says that it is in %s, which does not contain it", o.Path(), p.Path())
+			}
+		}
+		kinds := map[string]int{}
+		for _, c := range around {
+			if !slices.Contains(o.Parents, c.Entity) {
+				tb.Errorf("%s does not say that it is in %s", o.Path(), c.Path())
+			}
+			switch {
+			case c.Type == "pool":
+				kinds["pool"]++
+			case slices.Contains(clusto.Locations, c.Type):
+				kinds[c.Type]++
+			default:
+				kinds["device"]++
+			}
+			if c.Driver == "unique_pool" || c.Driver == "exclusive_pool" {
+				kinds[c.Driver]++
+			}
+		}
+		for kind, n := range kinds {
+			if kind != "pool" && n > 1 || kind == "pool" && n > 1 && kinds["exclusive_pool"] > 0 {
+				tb.Errorf("%s is in %d of %s: %v", o.Path(), n, kind, kinds)
+			}
+		}
+	}
+	for path := range byPath {
+		if insideItself(path, holders, did.cycles) {
+			tb.Errorf("%s is inside itself", path)
+		}
+	}
+}
+
+// insideItself walks up from an entity; from a container that may be inside itself it does not
+// go on.
+func insideItself(path string, holders map[string][]*clusto.Object, may names) bool {
+	seen, next := map[string]bool{}, []string{path}
+	for ; len(next) > 0; next = next[1:] {
+		for _, c := range holders[next[0]] {
+			if up := c.Path(); !may[c.Name] && !seen[up] {
+				seen[up] = true
+				next = append(next, up)
+			}
+		}
+	}
+	return seen[path]
+}
+
+// addressed: each address is bound to one entity, once, and all forms of it are the same one.
+func addressed(tb testing.TB, all []clusto.Object, did written) {
+	tb.Helper()
+	owners := map[netip.Addr]string{}
+	for i := range all {
+		o := &all[i]
+		forms := map[int]map[string]clusto.Value{}
+		for _, a := range o.Attrs {
+			if a.Key != "ip" || did.attrs[o.Name] {
+				continue
+			}
+			if a.Number == nil {
+				tb.Errorf("%s has %s without a number", o.Path(), called(&a))
+				continue
+			}
+			of := forms[*a.Number]
+			if of == nil {
+				of = map[string]clusto.Value{}
+				forms[*a.Number] = of
+			}
+			if _, twice := of[a.Sub()]; twice {
+				tb.Errorf("%s has %s twice", o.Path(), called(&a))
+			}
+			of[a.Sub()] = a.Value
+		}
+		for number, of := range forms {
+			ip, err := netip.ParseAddr(of["ipstring"].Str)
+			cidr, err2 := netip.ParsePrefix(of["cidr"].Str)
+			b := uint32(of[""].Int + 1<<31)
+			if err != nil || err2 != nil || cidr.Addr() != ip || ip != netip.AddrFrom4([4]byte{byte(b >> 24), byte(b >> 16), byte(b >> 8), byte(b)}) {
+				tb.Errorf("%s has under number %d of ip what is not one address: %v", o.Path(), number, of)
+			}
+			if to := owners[ip]; to != "" {
+				tb.Errorf("%s is bound to %s and to %s", ip, to, o.Path())
+			}
+			owners[ip] = o.Path()
+		}
+	}
+}
+
+// rooted: no row of a table is of an entity that is not there.
+func (s *site) rooted(tb testing.TB) {
+	tb.Helper()
+	rows, err := s.other.QueryContext(tb.Context(), `SELECT "table", parent, count(*) FROM pragma_foreign_key_check WHERE schema = 'main' GROUP BY 1, 2`)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var table, parent string
+		var n int
+		if err := rows.Scan(&table, &parent, &n); err != nil {
+			tb.Fatal(err)
+		}
+		tb.Errorf("%d rows of %s point to what is not in %s", n, table, parent)
+	}
+	if err := rows.Err(); err != nil {
+		tb.Fatal(err)
+	}
+}
