@@ -106,7 +106,7 @@ func hallReport(w *wire, r storm.Result, s afpacket.Stats, n int) *result {
 		Received: r.Received, Late: r.Late, Invalid: r.Invalid, Stray: r.Stray,
 		Seconds: r.Elapsed.Seconds(), KernelDropped: s.Dropped, Latencies: m.latencies(),
 	}
-	out.rates(r.Elapsed)
+	out.rates(r.Elapsed, r.Answered)
 	return out
 }
 

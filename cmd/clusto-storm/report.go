@@ -80,7 +80,7 @@ type result struct {
 	Unfinished int `json:"unfinished"`
 
 	Loss    float64 `json:"loss"` // of those that ended, the share that is lost
-	Rate    float64 `json:"rate"` // done, each second until the last one
+	Rate    float64 `json:"rate"` // done, each second until nothing began or was answered any more
 	Asked   float64 `json:"asked_rate"`
 	Seconds float64 `json:"seconds"`
 
@@ -103,20 +103,21 @@ func loadReport(mode string, w *wire, r storm.LoadResult, m *meter, s afpacket.S
 		Sent: r.Sent, NotSent: r.TxDropped, Received: r.Received, Late: r.Late, Invalid: r.Invalid, Stray: r.Stray,
 		Seconds: r.Elapsed.Seconds(), KernelDropped: s.Dropped, Latencies: m.latencies(),
 	}
-	out.rates(r.Asking)
+	out.rates(r.Asking, max(r.Asking, r.Answered))
 	return out
 }
 
-// rates fills in what follows from counts; asking is how long exchanges began.
-func (r *result) rates(asking time.Duration) {
+// rates fills in what follows from counts; asking is how long exchanges began, and
+// busy how long anything came of it: no wait for what is lost.
+func (r *result) rates(asking, busy time.Duration) {
 	if ended := r.Begun - r.Unfinished; ended > 0 {
 		r.Loss = float64(r.Lost) / float64(ended)
 	}
 	if asking > 0 {
 		r.Asked = math.Round(float64(r.Begun) / asking.Seconds())
 	}
-	if r.Seconds > 0 {
-		r.Rate = math.Round(float64(r.Done) / r.Seconds)
+	if busy > 0 {
+		r.Rate = math.Round(float64(r.Done) / busy.Seconds())
 	}
 }
 

@@ -20,7 +20,7 @@ func TestReport(t *testing.T) {
 	}
 	m.reply(2, time.Hour) // more than it measures
 	r := loadReport("dora", &wire{Interface: "eth7"}, storm.LoadResult{
-		Begun: 2000, Done: 1500, Refused: 1, Lost: 490, Unfinished: 9, Asking: time.Second, Elapsed: 2 * time.Second,
+		Begun: 2000, Done: 1500, Refused: 1, Lost: 490, Unfinished: 9, Asking: time.Second, Answered: 2 * time.Second, Elapsed: 3 * time.Second,
 	}, m, afpacket.Stats{Dropped: 12})
 	if r.Rate != 750 || r.Asked != 2000 || r.Loss < 0.246 || r.Loss > 0.2462 {
 		t.Errorf("%+v", r)
@@ -46,6 +46,29 @@ func TestReport(t *testing.T) {
 	}
 	if err := (&result{Begun: 3, Done: 3}).unanswered(); err != nil {
 		t.Error(err)
+	}
+}
+
+// The rate is that of the time in which servers answered, or were asked: not of the
+// wait for what is lost.
+func TestRateLeavesOutTheWaitForTheLost(t *testing.T) {
+	m := newMeter([]string{"offer"})
+	for _, c := range []struct {
+		asking, answered time.Duration
+		want             float64
+	}{
+		{time.Second, 1250 * time.Millisecond, 800},
+		{2 * time.Second, time.Second, 500}, // a server that died half-way is not the faster for it
+		{time.Second, 0, 1000},
+	} {
+		r := loadReport("dora", &wire{}, storm.LoadResult{Begun: 1500, Done: 1000, Lost: 500, Asking: c.asking, Answered: c.answered, Elapsed: 4 * time.Second}, m, afpacket.Stats{})
+		if r.Rate != c.want || r.Seconds != 4 {
+			t.Errorf("%+v: %v/s in %v s", c, r.Rate, r.Seconds)
+		}
+	}
+	r := hallReport(&wire{}, storm.Result{Done: 1000, Failed: 1, Answered: time.Second, Elapsed: 60 * time.Second}, afpacket.Stats{}, 1001)
+	if r.Rate != 1000 || r.Seconds != 60 {
+		t.Errorf("a hall: %v/s in %v s", r.Rate, r.Seconds)
 	}
 }
 

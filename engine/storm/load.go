@@ -73,8 +73,9 @@ type LoadResult struct {
 	Invalid  int // what its exchange cannot use: an OFFER without an address or option 54, an ACK of another address
 	Stray    int // not a reply, or to nobody's exchange
 
-	Asking  time.Duration // until the last exchange began
-	Elapsed time.Duration // until all were over
+	Asking   time.Duration // until the last exchange began
+	Answered time.Duration // until the last reply was taken or trap sent; 0 if none was
+	Elapsed  time.Duration // until all were over, the lost ones by their Timeout
 }
 
 // DHCPLoad is what clients ask: in turn, over and over, one frame each and no
@@ -164,7 +165,7 @@ type exchange struct {
 // speech is what exchanges say: DHCP's or SNMP's.
 type speech interface {
 	// begin makes exchange number n, from 0 on. silent says that no reply is
-	// awaited.
+	// awaited: to none of the load or to all.
 	begin(e *exchange, n int, rnd *rand.Rand) (silent bool)
 	// append appends the frame of the exchange's step; every reply to it has id.
 	append(dst []byte, e *exchange, id uint32) []byte
@@ -207,6 +208,7 @@ type load struct {
 	oldest   int32   // the exchange that is lost first; -1 if none is under way
 	newest   int32
 	underWay int
+	silent   bool // no reply is awaited
 	rnd      *rand.Rand
 	salt     uint32 // of ids
 	res      LoadResult

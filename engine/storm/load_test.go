@@ -223,6 +223,40 @@ func TestLoadCutOff(t *testing.T) {
 	})
 }
 
+// Answered is when the last reply came: Elapsed goes on for what is lost.
+func TestLoadTellsWhenTheLastReplyCame(t *testing.T) {
+	var begun time.Time
+	bubble(t, &server{policy: func(h *heard, out []answer) []answer {
+		if h.at.Sub(begun) >= 900*time.Millisecond {
+			return out
+		}
+		return usual(h, out)
+	}}, func(t *testing.T, a, _ *end) {
+		begun = time.Now()
+		a.fate = after(5 * time.Millisecond)
+		res := mustLoad(t, LoadConfig{Conn: a, Outstanding: 4, Time: time.Second, Timeout: time.Second}, fleet(5), Discover)
+		if res.Answered != 895*time.Millisecond || res.Elapsed < 1900*time.Millisecond || res.Lost == 0 {
+			t.Errorf("%+v", res)
+		}
+	})
+}
+
+// A hall's Answered is when the last machine had its lease, whoever gave up later.
+func TestRunTellsWhenTheLastClientWasDone(t *testing.T) {
+	bubble(t, &server{policy: func(h *heard, out []answer) []answer {
+		if h.mac == macOf(1) {
+			return out
+		}
+		return usual(h, out)
+	}}, func(t *testing.T, a, _ *end) {
+		a.fate = after(5 * time.Millisecond)
+		res := mustRun(t, Config{Conn: a}, fleet(5), DORA)
+		if res.Done != 4 || res.Failed != 1 || res.Answered != 10*time.Millisecond || res.Elapsed != time.Minute {
+			t.Errorf("%+v", res)
+		}
+	})
+}
+
 func TestLoadRefusesNonsense(t *testing.T) {
 	a, _ := newWire()
 	for name, c := range map[string]struct {

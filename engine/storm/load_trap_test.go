@@ -122,7 +122,7 @@ func TestLoadTrapsKeepsMACsInPlace(t *testing.T) {
 func TestLoadTrapsCounts(t *testing.T) {
 	c := &collector{}
 	res := loadTraps(t, c, LoadConfig{Count: 500}, &TrapLoad{Agents: agents(3), Records: MaxRecords, Ports: 48})
-	if res.Done != 500 || res.Received != 0 || res.Sent+res.TxDropped != 500 {
+	if res.Done != 500 || res.Received != 0 || res.Sent+res.TxDropped != 500 || res.Answered < res.Asking || res.Answered > res.Elapsed {
 		t.Errorf("traps: %+v", res)
 	}
 	c = &collector{drop: 5}

@@ -26,6 +26,9 @@ func (l *load) turn() (full bool) {
 	l.mu.Lock()
 	l.res.Sent += sent
 	l.res.TxDropped += n - sent
+	if l.silent && sent > 0 {
+		l.res.Answered = time.Since(l.begun)
+	}
 	l.mu.Unlock()
 	return n == engine.BatchSize
 }
@@ -69,7 +72,7 @@ func (l *load) begin(now int64) bool {
 	l.res.Begun++
 	l.res.Asking = time.Duration(now)
 	l.say(s)
-	if silent {
+	if l.silent = silent; silent {
 		l.res.Done++
 		l.finish(s)
 	}
@@ -183,6 +186,7 @@ func (l *load) apply(s int32, f fate, now int64) {
 		return
 	}
 	l.res.Taken++
+	l.res.Answered = time.Duration(now)
 	if f != refused && l.cfg.OnReply != nil {
 		l.cfg.OnReply(e.step, time.Duration(now-e.due))
 	}

@@ -24,7 +24,8 @@ type Result struct {
 	Invalid  int // for a client that waited for it, but it lacks an address or option 54, or ACKs another address
 	Stray    int // not a DHCP reply, or not to any client
 
-	Elapsed   time.Duration
+	Answered  time.Duration   // until the last client was Done; 0 if none was
+	Elapsed   time.Duration   // until all were Done or Failed
 	Latencies []time.Duration // of the clients that are Done, ascending
 }
 

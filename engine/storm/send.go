@@ -247,6 +247,7 @@ func (s *Storm) advance(c int32, now int64) {
 	cl.Latency = time.Duration(now - m.first)
 	s.res.Latencies = append(s.res.Latencies, cl.Latency)
 	s.res.Done++
+	s.res.Answered = time.Duration(now)
 	s.active--
 }
 
