@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -49,6 +50,9 @@ type asking struct {
 
 // clients makes one of each MAC.
 func (a *asking) clients(ctx context.Context, w *wire, g *afpacket.Group, macs [][6]byte) ([]storm.Client, error) {
+	if err := a.check(); err != nil {
+		return nil, err
+	}
 	relay, err := a.relay(ctx, w, g)
 	if err != nil {
 		return nil, err
@@ -60,6 +64,14 @@ func (a *asking) clients(ctx context.Context, w *wire, g *afpacket.Group, macs [
 		c.Tags, c.NTags = w.tags()
 	}
 	return clients, nil
+}
+
+// check refuses what would not fit.
+func (a *asking) check() error {
+	if len(a.Vendor) > storm.MaxText || len(a.Params) > storm.MaxText {
+		return fmt.Errorf("%w: --vendor is %d bytes at most, --params as many options", errUsage, storm.MaxText)
+	}
+	return nil
 }
 
 func (a *asking) relay(ctx context.Context, w *wire, g *afpacket.Group) (*storm.Relay, error) {
@@ -165,9 +177,9 @@ func load(ctx context.Context, name string, d storm.DHCPLoad, w *wire, macs stri
 	rep := loadReport(name, w, res, m, g.Stats())
 	if d.Strangers {
 		rep.MACs = "random"
-		return o.report(rep, err, nil)
+		return o.report(rep, err, rep.unsent())
 	}
-	return o.report(rep, err, rep.unanswered())
+	return o.report(rep, err, errors.Join(rep.unanswered(), rep.unsent()))
 }
 
 type traps struct{ notices }
@@ -194,6 +206,9 @@ func (t *notices) notify(ctx context.Context, name string, await bool) error {
 	load := storm.TrapLoad{Community: []byte(t.Community), Informs: await, Records: t.Records, Ports: t.Ports}
 	if t.Records < 1 || t.Records > storm.MaxRecords || t.Ports < 1 || t.Ports > 1<<16-1 {
 		return fmt.Errorf("%w: --records is 1 to %d, --ports 1 to 65535", errUsage, storm.MaxRecords)
+	}
+	if len(t.Community) > storm.MaxText {
+		return fmt.Errorf("%w: --community is %d bytes at most", errUsage, storm.MaxText)
 	}
 	if t.VLAN != 0 {
 		return fmt.Errorf("%w: notifications have no --vlan", errUsage)
@@ -225,7 +240,10 @@ func (t *notices) notify(ctx context.Context, name string, await bool) error {
 	cfg.OnReply, cfg.OnProgress = m.reply, t.progress(name)
 	res, err := storm.LoadTraps(ctx, cfg, &load)
 	rep := loadReport(name, &t.wire, res, m, g.Stats())
-	return t.report(rep, err, rep.unanswered())
+	if !await {
+		return t.report(rep, err, rep.unsent()) // nobody answers traps
+	}
+	return t.report(rep, err, errors.Join(rep.unanswered(), rep.unsent()))
 }
 
 // maxSwitches bounds --switches.

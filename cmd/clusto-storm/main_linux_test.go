@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -13,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/vishvananda/netlink"
 
 	"github.com/clusto/clusto-engine/engine"
 	"github.com/clusto/clusto-engine/engine/afpacket"
@@ -232,6 +235,8 @@ func TestWhatStandsInTheWay(t *testing.T) {
 		"1 to 4094":                        {"dora", "-i", "cli0", "--on-default-route", "--macs", fleet, "--vlan", "4095"},
 		"more than 0":                      {"dora", "-i", "cli0", "--on-default-route", "--macs", fleet, "--time", "0s"},
 		"--records is 1 to 23":             {"traps", "-i", "cli0", "--on-default-route", "--server", serverIP, "--switches", "10.42.1.1", "--records", "24"},
+		"--community is 255 bytes":         {"traps", "-i", "cli0", "--on-default-route", "--server", serverIP, "--switches", "10.42.1.1", "--community", strings.Repeat("c", 256)},
+		"--vendor is 255 bytes":            {"discover", "-i", "cli0", "--on-default-route", "--macs", fleet, "--vendor", strings.Repeat("v", 256)},
 		"no IPv4 address":                  {"traps", "-i", "cli0", "--on-default-route", "--switches", "10.42.1.1"},
 		"missing flags: --macs":            {"dora", "-i", "cli0"},
 		"no such file or directory":        {"storm", "-i", "cli0", "--on-default-route", "--macs", fleet, "--chart", chart},
@@ -244,6 +249,67 @@ func TestWhatStandsInTheWay(t *testing.T) {
 	_, log, code := execute(t, peer, "traps", "-i", "cli0", "--on-default-route", "--server", "10.42.77.77", "--switches", "10.42.1.1")
 	if code != exitLost || !strings.Contains(log, "nobody answers ARP") {
 		t.Errorf("code %d: %s", code, log)
+	}
+}
+
+// TestFramesThatWereNotSent: they are not done, and the code says it.
+func TestFramesThatWereNotSent(t *testing.T) {
+	peer := cable(t)
+	mac, err := here.MAC("srv0")
+	labtest.Must(t, err)
+	labtest.Must(t, peer.AddNeighbour("cli0", netip.MustParseAddr(serverIP), mac))
+	labtest.Must(t, peer.Do(func() error {
+		l, err := netlink.LinkByName("cli0")
+		if err != nil {
+			return err
+		}
+		return netlink.LinkSetMTU(l, 100)
+	}))
+	for _, args := range [][]string{
+		{"traps", "--server", serverIP, "--switches", "10.42.1.1"},
+		{"flood", "--rate", "1000", "--timeout", "10ms"},
+	} {
+		out, log, code := execute(t, peer, append(args, "-i", "cli0", "-n", "10", "--json")...)
+		var r result
+		labtest.Must(t, json.Unmarshal([]byte(out), &r))
+		if code != exitLost || r.Done != 0 || r.Sent != 0 || r.NotSent != 10 || r.Lost != 10 || !strings.Contains(log, "10 frames were not sent") {
+			t.Errorf("%s: code %d, %+v: %s", args, code, r, log)
+		}
+	}
+}
+
+// TestNothingLeavesByAnotherInterface: not the datagram either that has the kernel
+// look for the server, although its routes lead elsewhere.
+func TestNothingLeavesByAnotherInterface(t *testing.T) {
+	peer := cable(t)
+	const elsewhere = "10.43.0.1"
+	labtest.Must(t, netlab.Veth(here, "srv1", peer, "cli1"))
+	t.Cleanup(func() { _ = here.Delete("srv1") })
+	labtest.Must(t, here.AddAddr("srv1", netip.MustParsePrefix(elsewhere+"/16")))
+	labtest.Must(t, peer.AddAddr("cli1", netip.MustParsePrefix("10.43.0.2/16")))
+	c, err := net.ListenPacket("udp4", elsewhere+":9")
+	labtest.Must(t, err)
+	defer c.Close()
+	// The kernel here answers ARP for all of its addresses on srv0 too.
+	if _, log, code := execute(t, peer, "traps", "-i", "cli0", "--server", elsewhere, "--switches", "10.42.1.1", "-n", "1"); code != 0 {
+		t.Errorf("code %d: %s", code, log)
+	}
+	labtest.Must(t, peer.Do(func() error {
+		c, err := net.Dial("udp4", elsewhere+":9")
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		_, err = c.Write([]byte("the last one"))
+		return err
+	}))
+	labtest.Must(t, c.SetReadDeadline(time.Now().Add(patience)))
+	for b, last := make([]byte, 100), false; !last; {
+		n, from, err := c.ReadFrom(b)
+		labtest.Must(t, err)
+		if last = n > 0; !last && !strings.HasPrefix(from.String(), relayIP) {
+			t.Errorf("a datagram came from %v", from)
+		}
 	}
 }
 

@@ -121,6 +121,14 @@ func (r *result) rates(asking, busy time.Duration) {
 	}
 }
 
+// unsent is an error if the kernel did not take all frames.
+func (r *result) unsent() error {
+	if r.NotSent > 0 {
+		return fmt.Errorf("%s frames were not sent: the kernel did not take them, as it does if they are longer than the MTU of %s", number3(r.NotSent), r.Interface)
+	}
+	return nil
+}
+
 // unanswered is an error if not all went well.
 func (r *result) unanswered() error {
 	if left := r.Begun - r.Done; left > 0 {

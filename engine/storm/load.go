@@ -59,9 +59,9 @@ type LoadConfig struct {
 // Received = Taken + Late + Invalid + Stray.
 type LoadResult struct {
 	Begun      int
-	Done       int // exchanges with all their replies
+	Done       int // exchanges with all their replies; traps that were sent
 	Refused    int // by a NAK
-	Lost       int // not over within Timeout
+	Lost       int // not over within Timeout; traps that were not sent
 	Unfinished int // under way when the context or the Conn ended
 
 	Sent      int // frames that the Conn took

@@ -18,6 +18,9 @@ const (
 	AgentPort = 16162
 )
 
+// MaxText bounds communities, and vendor classes, which an option has to hold.
+const MaxText = 255
+
 // Agent is a switch's SNMP agent: where its traps come from.
 type Agent struct {
 	Addr [4]byte
@@ -38,12 +41,14 @@ type TrapLoad struct {
 }
 
 // LoadTraps has switches report MACs, in turn and over and over, one datagram
-// each: traps, which are Done once they are sent, or informs. It ends as LoadDHCP
+// each: traps, which are Done once the Conn took them, or informs. It ends as LoadDHCP
 // does. The Conn has to receive what comes to AgentPort for other hosts too.
 func LoadTraps(ctx context.Context, cfg LoadConfig, t *TrapLoad) (LoadResult, error) {
 	switch {
 	case len(t.Agents) == 0:
 		return LoadResult{}, errors.New("storm: a load of traps needs a switch")
+	case len(t.Community) > MaxText:
+		return LoadResult{}, fmt.Errorf("storm: a community of %d bytes: %d at most", len(t.Community), MaxText)
 	case t.Records < 1 || t.Records > MaxRecords:
 		return LoadResult{}, fmt.Errorf("storm: %d records are too few or too many for a notice: 1 to %d", t.Records, MaxRecords)
 	case t.Ports < 1 || t.Ports > 1<<16-1:

@@ -26,11 +26,20 @@ func (l *load) turn() (full bool) {
 	l.mu.Lock()
 	l.res.Sent += sent
 	l.res.TxDropped += n - sent
-	if l.silent && sent > 0 {
-		l.res.Answered = time.Since(l.begun)
+	if l.silent {
+		l.quiet(sent, n-sent)
 	}
 	l.mu.Unlock()
 	return n == engine.BatchSize
+}
+
+// quiet counts exchanges that are over with their frame, or without it.
+func (l *load) quiet(sent, dropped int) {
+	l.res.Done += sent
+	l.res.Lost += dropped
+	if sent > 0 {
+		l.res.Answered = time.Since(l.begun)
+	}
 }
 
 func (l *load) giveUp(now int64) {
@@ -73,7 +82,6 @@ func (l *load) begin(now int64) bool {
 	l.res.Asking = time.Duration(now)
 	l.say(s)
 	if l.silent = silent; silent {
-		l.res.Done++
 		l.finish(s)
 	}
 	return true
