@@ -66,9 +66,6 @@ type Link struct {
 	Neighbours map[netip.Addr][6]byte
 	Gateways   []Gateway
 
-	// DefaultRoute is set if a default route leaves by this link.
-	DefaultRoute bool
-
 	// Local holds every IPv4 address of this machine, whatever interface has
 	// it: a request sent to one of them is sent to us.
 	Local map[netip.Addr]struct{}

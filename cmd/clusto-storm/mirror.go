@@ -25,7 +25,7 @@ func (m *mirror) run(ctx context.Context) error {
 	}
 	defer g.Close()
 	w := wire{Interface: m.Interface, OnDefaultRoute: m.OnDefaultRoute}
-	if err := w.permit(g.Link()); err != nil {
+	if err := w.permit(g); err != nil {
 		return err
 	}
 	stop := context.AfterFunc(ctx, g.Conn(0).Stop)

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/clusto/clusto-engine/codec/frame"
-	"github.com/clusto/clusto-engine/engine"
 	"github.com/clusto/clusto-engine/engine/afpacket"
 )
 
@@ -36,7 +35,7 @@ func (w *wire) open(ports ...uint16) (*afpacket.Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := w.permit(g.Link()); err != nil {
+	if err := w.permit(g); err != nil {
 		g.Close()
 		return nil, err
 	}
@@ -44,16 +43,20 @@ func (w *wire) open(ports ...uint16) (*afpacket.Group, error) {
 }
 
 // permit refuses interfaces that are not there, or that lead to everybody.
-func (w *wire) permit(l *engine.Link) error {
-	switch {
+func (w *wire) permit(g *afpacket.Group) error {
+	switch l := g.Link(); {
 	case l == nil:
 		return fmt.Errorf("%w: --interface %s: there is none of that name; \"ip link\" lists them", errUsage, w.Interface)
 	case !l.Up:
 		return fmt.Errorf("interface %s is down, or has no carrier: ip link set %s up", w.Interface, w.Interface)
-	case l.DefaultRoute && !w.OnDefaultRoute:
-		return fmt.Errorf("%w: the default route leaves by %s, so this is no network apart; --on-default-route sends there all the same", errUsage, w.Interface)
+	case w.OnDefaultRoute:
+		return nil
 	}
-	return nil
+	everywhere, err := g.DefaultRoute()
+	if err == nil && everywhere {
+		err = fmt.Errorf("%w: the default route leaves by %s, so this is no network apart; --on-default-route sends there all the same", errUsage, w.Interface)
+	}
+	return err
 }
 
 // tags are those of frames.
@@ -79,7 +82,7 @@ func (w *wire) server(ctx context.Context, g *afpacket.Group) (addr netip.Addr, 
 		if mac, ok := g.Link().NextHop(addr); ok {
 			return addr, mac, nil
 		}
-		if err := provoke(addr); err != nil {
+		if err := w.provoke(addr); err != nil {
 			return addr, mac, err
 		}
 		select {
@@ -90,9 +93,11 @@ func (w *wire) server(ctx context.Context, g *afpacket.Group) (addr netip.Addr, 
 	}
 }
 
-// provoke has the kernel look for an address, by a datagram without contents.
-func provoke(addr netip.Addr) error {
-	c, err := net.Dial("udp4", netip.AddrPortFrom(addr, 9).String()) // discard (RFC 863)
+// provoke has the kernel look for an address on the interface, by a datagram without
+// contents.
+func (w *wire) provoke(addr netip.Addr) error {
+	d := net.Dialer{Control: bindTo(w.Interface)}
+	c, err := d.Dial("udp4", netip.AddrPortFrom(addr, 9).String()) // discard (RFC 863)
 	if err != nil {
 		return fmt.Errorf("--server %s: %w; give the interface an address in the server's network", addr, err)
 	}

@@ -20,6 +20,7 @@ func (*Group) Conn(int) engine.Conn              { return nil }
 func (*Group) Workers() int                      { return 0 }
 func (*Group) Link() *engine.Link                { return nil }
 func (*Group) Name() string                      { return "" }
+func (*Group) DefaultRoute() (bool, error)       { return false, errLinux }
 func (*Group) SendOn(*engine.Link, []byte) error { return errLinux }
 func (*Group) Stats() Stats                      { return Stats{} }
 func (*Group) Close()                            {}

@@ -91,9 +91,6 @@ func readRoutes(h *netlink.Handle, l *engine.Link) error {
 		return fmt.Errorf("list routes: %w", err)
 	}
 	for _, r := range routes {
-		if to, ok := prefixOf(r.Dst); !ok || to.Bits() == 0 {
-			l.DefaultRoute = true
-		}
 		via, ok := netip.AddrFromSlice(r.Gw.To4())
 		if !ok {
 			continue
@@ -106,6 +103,74 @@ func readRoutes(h *netlink.Handle, l *engine.Link) error {
 	}
 	slices.SortStableFunc(l.Gateways, func(a, b engine.Gateway) int { return cmp.Compare(b.To.Bits(), a.To.Bits()) })
 	return nil
+}
+
+// DefaultRoute says whether frames that leave by the interface may get to where a
+// default route leads: one of any table, of IPv4 or IPv6, by the interface, by what
+// it is a member of, or by a VLAN or the like on top of these.
+func (g *Group) DefaultRoute() (found bool, err error) {
+	for range 4 {
+		found, err = g.defaultRoute()
+		if !errors.Is(err, netlink.ErrDumpInterrupted) { // something changed while it was read
+			break
+		}
+	}
+	return found, err
+}
+
+func (g *Group) defaultRoute() (bool, error) {
+	l := g.Link()
+	if l == nil {
+		return false, ErrNoInterface
+	}
+	links, err := g.handle.LinkList()
+	if err != nil {
+		return false, fmt.Errorf("list interfaces: %w", err)
+	}
+	near := together(links, l.Index)
+	every := &netlink.Route{Table: unix.RT_TABLE_UNSPEC}
+	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+		routes, err := g.handle.RouteListFiltered(family, every, netlink.RT_FILTER_TABLE)
+		if err != nil {
+			return false, fmt.Errorf("list routes: %w", err)
+		}
+		if slices.ContainsFunc(routes, func(r netlink.Route) bool { return isDefault(&r) && leavesBy(&r, near) }) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// isDefault says whether a route leads to all addresses, or to half of them: two of
+// those are a default route as well.
+func isDefault(r *netlink.Route) bool {
+	if r.Dst == nil {
+		return true
+	}
+	bits, _ := r.Dst.Mask.Size()
+	return bits <= 1
+}
+
+func leavesBy(r *netlink.Route, near map[int]bool) bool {
+	return near[r.LinkIndex] || slices.ContainsFunc(r.MultiPath, func(n *netlink.NexthopInfo) bool { return near[n.LinkIndex] })
+}
+
+// together gives an interface, what it is a member of, and what is stacked on these.
+func together(links []netlink.Link, index int) map[int]bool {
+	near := map[int]bool{index: true}
+	for n := 0; n < len(near); {
+		n = len(near)
+		for _, k := range links {
+			a := k.Attrs()
+			if near[a.Index] && a.MasterIndex != 0 {
+				near[a.MasterIndex] = true
+			}
+			if near[a.ParentIndex] && slices.Contains(stacked, k.Type()) {
+				near[a.Index] = true
+			}
+		}
+	}
+	return near
 }
 
 // readNeighbours takes what the kernel has resolved, however long ago.
@@ -136,6 +201,9 @@ func prefixOf(n *net.IPNet) (netip.Prefix, bool) {
 	return netip.PrefixFrom(ip, bits), true
 }
 
+// stacked are the types of interface that send by a parent.
+var stacked = []string{"vlan", "macvlan", "macvtap", "ipvlan"}
+
 // CheckOverlap refuses a list of interfaces on which the kernel shows the same
 // frame twice: a bond, team or bridge and one of its members, or an interface
 // and a VLAN or macvlan on top of it. Interfaces that are not there are not
@@ -163,8 +231,7 @@ func overlap(links []netlink.Link, names []string) error {
 		if master, ok := byIndex[a.MasterIndex]; ok {
 			return fmt.Errorf("interfaces %s and %s: the latter is a member of the former, and each frame would come in on both; name only one of them", master, a.Name)
 		}
-		parent, ok := byIndex[a.ParentIndex]
-		if stacked := slices.Contains([]string{"vlan", "macvlan", "macvtap", "ipvlan"}, l.Type()); ok && stacked {
+		if parent, ok := byIndex[a.ParentIndex]; ok && slices.Contains(stacked, l.Type()) {
 			return fmt.Errorf("interfaces %s and %s: the latter is a %s on the former, and each frame would come in on both; name %s alone, which answers all its VLANs", parent, a.Name, l.Type(), parent)
 		}
 	}
