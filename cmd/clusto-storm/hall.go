@@ -22,6 +22,7 @@ type hall struct {
 	Retries     string        `enum:"pxe,rfc2131,patient" default:"pxe" placeholder:"HOW" help:"When a machine sends again: pxe (after 4, 8, 16 s, and gives up after 60 s), rfc2131 (gives up after 124 s), or patient (as pxe, then every 32 s for 15 minutes) (${default})."`
 	Jitter      time.Duration `default:"1s" placeholder:"TIME" help:"Each wait is off by up to this much (${default})."`
 	Seed        uint64        `placeholder:"N" help:"Of transaction ids and jitter; 0: another one each time."`
+	Time        time.Duration `short:"t" default:"1h" placeholder:"TIME" help:"End after TIME, whatever is unfinished (${default})."`
 	Chart       string        `placeholder:"FILE" help:"Draw machines with a lease over time, as SVG."`
 	output
 }
@@ -31,8 +32,8 @@ func (h *hall) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if h.Outstanding < 0 || h.Jitter < 0 || h.Jitter >= 4*time.Second {
-		return fmt.Errorf("%w: --outstanding is 0 or more, --jitter less than 4s", errUsage)
+	if h.Time <= 0 || h.Outstanding < 0 || h.Jitter < 0 || h.Jitter >= 4*time.Second {
+		return fmt.Errorf("%w: --outstanding is 0 or more, --jitter less than 4s, --time more than 0", errUsage)
 	}
 	chart, err := h.chart()
 	if err != nil {
@@ -47,6 +48,8 @@ func (h *hall) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, h.Time, fmt.Errorf("--time %v is over", h.Time))
+	defer cancel()
 	c := newCurve(len(clients))
 	res, err := storm.Run(ctx, h.config(g, c, len(clients)), clients, storm.DORA)
 	rep := hallReport(&h.wire, res, g.Stats(), len(clients))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -15,18 +16,45 @@ import (
 
 // pace is how fast, how long and how patient.
 type pace struct {
-	Rate        float64       `placeholder:"N" help:"Begin N exchanges a second, whatever becomes of those before; latencies count from when each was due. 0: begin one whenever one has ended."`
-	Outstanding int           `short:"w" placeholder:"N" help:"Exchanges under way at once: without --rate all the time, 256; with it at most, as many as begin within --timeout."`
-	Count       int           `short:"n" placeholder:"N" help:"End after N exchanges. 0: after --time."`
-	Time        time.Duration `short:"t" default:"10s" placeholder:"TIME" help:"Begin no exchange after TIME (${default})."`
-	Timeout     time.Duration `default:"1s" placeholder:"TIME" help:"What is not answered by then is lost (${default})."`
-	Seed        uint64        `placeholder:"N" help:"Of ids and random MACs; 0: another one each time."`
+	Rate        float64        `placeholder:"N" help:"Begin N exchanges a second, whatever becomes of those before; latencies count from when each was due. 0: begin one whenever one has ended."`
+	Outstanding int            `short:"w" placeholder:"N" help:"Exchanges under way at once: without --rate all the time, 256; with it at most, as many as begin within --timeout."`
+	Count       int            `short:"n" placeholder:"N" help:"End after N exchanges. 0: after --time, and without it after 10,000,000 at the latest."`
+	Time        *time.Duration `short:"t" placeholder:"TIME" help:"Begin no exchange after TIME. Without it after 10s, and it is an error if --count was not reached by then."`
+	Timeout     time.Duration  `default:"1s" placeholder:"TIME" help:"What is not answered by then is lost (${default})."`
+	Seed        uint64         `placeholder:"N" help:"Of ids and random MACs; 0: another one each time."`
+}
+
+// The bounds of loads that were given none.
+const (
+	usualTime  = 10 * time.Second
+	usualCount = 10_000_000
+)
+
+// bounds are how many exchanges begin, 0 for as many as the time allows, and for how
+// long.
+func (p *pace) bounds() (count int, d time.Duration) {
+	switch {
+	case p.Time != nil:
+		return p.Count, *p.Time
+	case p.Count == 0:
+		return usualCount, usualTime
+	}
+	return p.Count, usualTime
+}
+
+// short is an error if a load ended before its count by a time that nobody gave.
+func (p *pace) short(r *result) error {
+	if p.Time == nil && r.Begun < p.Count {
+		return fmt.Errorf("%s of --count %s had begun after %v, when a load without --time ends: give it a --time", number3(r.Begun), number3(p.Count), usualTime)
+	}
+	return nil
 }
 
 // config makes a load's, of a Group that g.Close ends.
 func (p *pace) config(g *afpacket.Group) (storm.LoadConfig, error) {
+	count, d := p.bounds()
 	switch {
-	case p.Rate < 0 || p.Outstanding < 0 || p.Count < 0 || p.Time <= 0 || p.Timeout <= 0:
+	case !(p.Rate >= 0) || math.IsInf(p.Rate, 1) || p.Outstanding < 0 || count < 0 || d <= 0 || p.Timeout <= 0: // no NaN either
 		return storm.LoadConfig{}, fmt.Errorf("%w: --rate, --outstanding and --count are 0 or more, --time and --timeout more than 0", errUsage)
 	case p.Outstanding > storm.MaxUnderWay:
 		return storm.LoadConfig{}, fmt.Errorf("%w: --outstanding %d: %d at most", errUsage, p.Outstanding, storm.MaxUnderWay)
@@ -35,7 +63,7 @@ func (p *pace) config(g *afpacket.Group) (storm.LoadConfig, error) {
 		p.Seed = uint64(time.Now().UnixNano())
 	}
 	return storm.LoadConfig{
-		Conn: g.Conn(0), Rate: p.Rate, Outstanding: p.Outstanding, Count: p.Count, Time: p.Time, Timeout: p.Timeout,
+		Conn: g.Conn(0), Rate: p.Rate, Outstanding: p.Outstanding, Count: count, Time: d, Timeout: p.Timeout,
 		Seed: p.Seed, Sleep: nap,
 	}, nil
 }
@@ -177,9 +205,9 @@ func load(ctx context.Context, name string, d storm.DHCPLoad, w *wire, macs stri
 	rep := loadReport(name, w, res, m, g.Stats())
 	if d.Strangers {
 		rep.MACs = "random"
-		return o.report(rep, err, rep.unsent())
+		return o.report(rep, err, errors.Join(rep.unsent(), p.short(rep)))
 	}
-	return o.report(rep, err, errors.Join(rep.unanswered(), rep.unsent()))
+	return o.report(rep, err, errors.Join(rep.unanswered(), rep.unsent(), p.short(rep)))
 }
 
 type traps struct{ notices }
@@ -232,6 +260,9 @@ func (t *notices) notify(ctx context.Context, name string, await bool) error {
 	if load.Agents, err = agents(t.Switches, g.Link().MAC); err != nil {
 		return err
 	}
+	if n := len(load.MACs); n > 0 && n < len(load.Agents) {
+		return fmt.Errorf("%w: --macs are %d, and --switches %d: one for each at least", errUsage, n, len(load.Agents))
+	}
 	cfg, err := t.config(g)
 	if err != nil {
 		return err
@@ -241,9 +272,9 @@ func (t *notices) notify(ctx context.Context, name string, await bool) error {
 	res, err := storm.LoadTraps(ctx, cfg, &load)
 	rep := loadReport(name, &t.wire, res, m, g.Stats())
 	if !await {
-		return t.report(rep, err, rep.unsent()) // nobody answers traps
+		return t.report(rep, err, errors.Join(rep.unsent(), t.short(rep))) // nobody answers traps
 	}
-	return t.report(rep, err, errors.Join(rep.unanswered(), rep.unsent()))
+	return t.report(rep, err, errors.Join(rep.unanswered(), rep.unsent(), t.short(rep)))
 }
 
 // maxSwitches bounds --switches.

@@ -235,6 +235,8 @@ func TestWhatStandsInTheWay(t *testing.T) {
 		"1 to 4094":                        {"dora", "-i", "cli0", "--on-default-route", "--macs", fleet, "--vlan", "4095"},
 		"more than 0":                      {"dora", "-i", "cli0", "--on-default-route", "--macs", fleet, "--time", "0s"},
 		"--records is 1 to 23":             {"traps", "-i", "cli0", "--on-default-route", "--server", serverIP, "--switches", "10.42.1.1", "--records", "24"},
+		"one for each at least":            {"traps", "-i", "cli0", "--on-default-route", "--server", serverIP, "--switches", "10.42.1.1+3", "--macs", firstMAC + "+2"},
+		"--rate, --outstanding":            {"dora", "-i", "cli0", "--on-default-route", "--macs", fleet, "--rate", "NaN"},
 		"--community is 255 bytes":         {"traps", "-i", "cli0", "--on-default-route", "--server", serverIP, "--switches", "10.42.1.1", "--community", strings.Repeat("c", 256)},
 		"--vendor is 255 bytes":            {"discover", "-i", "cli0", "--on-default-route", "--macs", fleet, "--vendor", strings.Repeat("v", 256)},
 		"no IPv4 address":                  {"traps", "-i", "cli0", "--on-default-route", "--switches", "10.42.1.1"},
@@ -249,6 +251,22 @@ func TestWhatStandsInTheWay(t *testing.T) {
 	_, log, code := execute(t, peer, "traps", "-i", "cli0", "--on-default-route", "--server", "10.42.77.77", "--switches", "10.42.1.1")
 	if code != exitLost || !strings.Contains(log, "nobody answers ARP") {
 		t.Errorf("code %d: %s", code, log)
+	}
+}
+
+// TestTooShortATime: what has not been done by then is an error that says so.
+func TestTooShortATime(t *testing.T) {
+	peer := cable(t)
+	for _, c := range []struct {
+		want string
+		args []string
+	}{
+		{"10 of --count 1,000 had begun after 10s", []string{"flood", "-n", "1000", "--rate", "1", "--timeout", "10ms"}},
+		{"--time 10ms is over", []string{"storm", "--macs", fleet, "-t", "10ms"}},
+	} {
+		if out, log, code := execute(t, peer, append(c.args, "-i", "cli0")...); code != exitLost || !strings.Contains(log, c.want) {
+			t.Errorf("%s: code %d, want %q: %s%s", c.args, code, c.want, log, out)
+		}
 	}
 }
 

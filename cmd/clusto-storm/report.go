@@ -54,7 +54,8 @@ type latency struct {
 	Max   float64 `json:"max_us"`
 }
 
-func (m *meter) latencies() (out []latency) {
+func (m *meter) latencies() []latency {
+	out := []latency{} // [] in JSON if there are none
 	for i, h := range m.steps {
 		if h.TotalCount() == 0 {
 			continue

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -69,6 +70,39 @@ func TestRateLeavesOutTheWaitForTheLost(t *testing.T) {
 	r := hallReport(&wire{}, storm.Result{Done: 1000, Failed: 1, Answered: time.Second, Elapsed: 60 * time.Second}, afpacket.Stats{}, 1001)
 	if r.Rate != 1000 || r.Seconds != 60 {
 		t.Errorf("a hall: %v/s in %v s", r.Rate, r.Seconds)
+	}
+}
+
+// A load that ends by a time that nobody gave has not done what it was told.
+func TestCountThatIsNotReached(t *testing.T) {
+	second := time.Second
+	for _, c := range []struct {
+		p     pace
+		begun int
+		count int
+		d     time.Duration
+		want  string
+	}{
+		{pace{}, 5, usualCount, usualTime, ""},
+		{pace{Count: 10}, 10, 10, usualTime, ""},
+		{pace{Count: 10000}, 9000, 10000, usualTime, "9,000 of --count 10,000 had begun after 10s"},
+		{pace{Count: 10000, Time: &second}, 9000, 10000, second, ""},
+		{pace{Time: &second}, 9000, 0, second, ""},
+	} {
+		if count, d := c.p.bounds(); count != c.count || d != c.d {
+			t.Errorf("%+v is bounded by %d and %v", c.p, count, d)
+		}
+		if err := c.p.short(&result{Begun: c.begun}); (err != nil) != (c.want != "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: %v", c.p, err)
+		}
+	}
+}
+
+// Programs that read the JSON get a list, also of nothing.
+func TestNoLatenciesAreAnEmptyList(t *testing.T) {
+	b, err := json.Marshal(loadReport("dora", &wire{}, storm.LoadResult{}, newMeter([]string{"offer"}), afpacket.Stats{}))
+	if err != nil || !bytes.Contains(b, []byte(`"latencies":[]`)) {
+		t.Errorf("%v: %s", err, b)
 	}
 }
 
