@@ -123,7 +123,7 @@ func allocated() uint64 {
 // packets counts the packets of a file in the plainest words; whole says that it ends
 // behind one.
 func packets(b []byte) (n int, whole bool) {
-	if binary.BigEndian.Uint32(b) == sectionHeader {
+	if binary.BigEndian.Uint32(b) == 0x0a0d0d0a {
 		return packetsOfBlocks(b)
 	}
 	order := binary.ByteOrder(binary.LittleEndian)
@@ -143,7 +143,7 @@ func packets(b []byte) (n int, whole bool) {
 func packetsOfBlocks(b []byte) (n int, whole bool) {
 	order := binary.ByteOrder(binary.LittleEndian)
 	for len(b) >= 12 {
-		if binary.BigEndian.Uint32(b) == sectionHeader {
+		if binary.BigEndian.Uint32(b) == 0x0a0d0d0a {
 			order = binary.LittleEndian
 			if binary.BigEndian.Uint32(b[8:]) == 0x1a2b3c4d {
 				order = binary.BigEndian

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/binary"
 	"fmt"
 	"os"
@@ -89,6 +90,7 @@ func TestReplay(t *testing.T) {
 	l.replayed(recording, "events created 9\nevents attached 5\nevents known 19\n")
 	l.replayed(recording, "events known 33\n")
 	l.replayed(write(t, pcapng(t)), "events known 33\n")
+	l.replayed(write(t, gzipped(t, pcapng(t))), "events known 33\n")
 	l.eachOnce(9)
 	if dead := l.letters(); len(dead) != 3*8 {
 		t.Errorf("%d dead letters", len(dead))
@@ -153,7 +155,9 @@ func TestReplayOfNoCapture(t *testing.T) {
 		{"nothing", write(t, nil), "the file is cut off"},
 		{"half a header", write(t, pcap[:20]), "the file is cut off"},
 		{"half a header of pcapng", write(t, pcapng(t)[:20]), "the file is cut off"},
-		{"all interfaces", write(t, cooked), "not -i any"},
+		{"all interfaces", write(t, cooked), "its frames are not Ethernet's but Linux SLL's; capture on one interface: tcpdump -i eth0, not -i any"},
+		{"half a header, gzipped", write(t, gzipped(t, pcap[:20])), "the file is cut off"},
+		{"half a header of gzip", write(t, gzipped(t, pcap)[:8]), "the file is cut off"},
 	} {
 		out, errs, code := l.replay(c.file)
 		if code != 2 || out != "" || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, c.want) {
@@ -222,6 +226,16 @@ func pcapng(t testing.TB) []byte {
 	}
 	must(t, w.Flush())
 	return b.Bytes()
+}
+
+func gzipped(t testing.TB, b []byte) []byte {
+	t.Helper()
+	var z bytes.Buffer
+	w := gzip.NewWriter(&z)
+	_, err := w.Write(b)
+	must(t, err)
+	must(t, w.Close())
+	return z.Bytes()
 }
 
 func contents(t testing.TB, file string) []byte {
