@@ -15,52 +15,70 @@ import (
 
 // FuzzTrapEngine: any frame, one to three times, ends in one counted verdict each; what the
 // journal has room for is there as a whole, and an inform is answered once, to who sent it, after
-// that. gopacket reads the Response's frame here, and gosnmp the Response in fuzz/peers.
+// that. gopacket reads the Response's frame here, and gosnmp the Response in fuzz/peers. What
+// cannot be read is a history message of an inform that can.
 func FuzzTrapEngine(f *testing.F) {
 	for i, in := range append(corpus.Frames(f), InFrames(corpus.SNMP(f), trap.Port)...) {
 		f.Add(in.Bytes, true, uint8(i), uint8(255), false)
 		f.Add(in.Bytes, true, uint8(i), uint8(i%4), i%8 == 7)
 	}
 	f.Fuzz(func(t *testing.T, b []byte, mend bool, more, room uint8, deaf bool) {
-		n := 1 + int(more%3)
-		s := Traps{Room: int(room), Deaf: deaf}
-		var packets []engine.Packet
-		for range n {
-			packets = append(packets, *Received(b, mend))
+		if taken(t, b, mend, more, room, deaf) {
+			return
 		}
-		s.Take(t, packets...)
-		addUp(t, &s, n)
-		p := Received(b, mend)
-		var u frame.UDP4
-		var msg snmp.Message
-		readable := !p.Truncated && u.Parse(p.Data, p.CsumPartial) == nil && msg.Parse(u.Payload) == nil
-		first, last := engine.None, engine.None
-		if readable && u.Dst == Link.Addrs[0].Addr().As4() && u.DstPort == trap.Port && string(msg.Community) == "public" {
-			first, last = wanted(&msg)
-		}
-		for _, v := range []engine.Verdict{engine.Queued, engine.Journaled, engine.Acknowledged, engine.Reply, engine.OtherTrap} {
-			if times := s.Counted.Verdicts[v]; v == first && times != uint64(n) || v != first && v != last && times > 0 {
-				t.Errorf("PDU %#x: %v %d times of %d, want %v and %v", msg.PDU, v, times, n, first, last)
-			}
-		}
-		var kept []trap.Event
-		if first == engine.Queued {
-			kept = slices.Repeat(eventsOf(u.Src, &msg), n)
-			kept = kept[:min(len(kept), s.Room)]
-		}
-		for i := range s.Events {
-			s.Events[i].At = 0
-		}
-		if !slices.Equal(s.Events, kept) {
-			t.Errorf("%+v in the journal, want %+v", s.Events, kept)
-		}
-		for _, answer := range s.Sent {
-			readResponse(t, answer, dissect(p.Data))
-			if want := snmp.AppendResponse(nil, &msg); !bytes.HasSuffix(answer, want) {
-				t.Errorf("a response of % x, want % x", answer, want)
-			}
+		name := snmp.OID("\x2b\x06\x01\x04\x01\x09\x09\x81\x57\x01\x01\x08\x01\x02\x01") // cmnHistMacChangedMsg.1
+		inform := snmp.AppendInform(nil, &snmp.Notification{
+			Community: []byte("public"), TrapOID: snmp.OID("\x2b\x06\x01\x04\x01\x09\x09\x81\x57\x02\x00\x01"),
+			Objects: snmp.AppendVarBind(nil, name, snmp.TagOctetString, b[:min(len(b), 254)]),
+		})
+		if whole := InFrames([]corpus.Input{{Bytes: inform}}, trap.Port)[0].Bytes; !taken(t, whole, false, more, room, deaf) {
+			t.Errorf("an inform is not read: % x", whole)
 		}
 	})
+}
+
+// taken has an engine take a frame one to three times, and reports whether it can be read.
+func taken(t *testing.T, b []byte, mend bool, more, room uint8, deaf bool) (readable bool) {
+	t.Helper()
+	n := 1 + int(more%3)
+	s := Traps{Room: int(room), Deaf: deaf}
+	var packets []engine.Packet
+	for range n {
+		packets = append(packets, *Received(b, mend))
+	}
+	s.Take(t, packets...)
+	addUp(t, &s, n)
+	p := Received(b, mend)
+	var u frame.UDP4
+	var msg snmp.Message
+	readable = !p.Truncated && u.Parse(p.Data, p.CsumPartial) == nil && msg.Parse(u.Payload) == nil
+	first, last := engine.None, engine.None
+	if readable && u.Dst == Link.Addrs[0].Addr().As4() && u.DstPort == trap.Port && string(msg.Community) == "public" {
+		first, last = wanted(&msg)
+	}
+	for _, v := range []engine.Verdict{engine.Queued, engine.Journaled, engine.Acknowledged, engine.Reply, engine.OtherTrap} {
+		if times := s.Counted.Verdicts[v]; v == first && times != uint64(n) || v != first && v != last && times > 0 {
+			t.Errorf("PDU %#x: %v %d times of %d, want %v and %v", msg.PDU, v, times, n, first, last)
+		}
+	}
+	var kept []trap.Event
+	if first == engine.Queued {
+		kept = slices.Repeat(eventsOf(u.Src, &msg), n)
+		kept = kept[:min(len(kept), s.Room)]
+	}
+	for i := range s.Events {
+		s.Events[i].At = 0
+	}
+	if !slices.Equal(s.Events, kept) {
+		t.Errorf("%+v in the journal, want %+v", s.Events, kept)
+	}
+	for _, answer := range s.Sent {
+		readResponse(t, answer, dissect(p.Data))
+		if want := snmp.AppendResponse(nil, &msg); !bytes.HasSuffix(answer, want) {
+			t.Errorf("a response of % x, want % x", answer, want)
+		}
+	}
+	return readable
 }
 
 // wanted gives the verdict of a message of ours, and what becomes of it on disk.

@@ -3,6 +3,7 @@ package macnotify
 import (
 	"bytes"
 	"encoding/binary"
+	"math/big"
 	"testing"
 
 	"github.com/clusto/clusto-engine/codec/snmp"
@@ -35,11 +36,18 @@ func encode(r Record) []byte {
 }
 
 // FuzzNotification: no panic on any message; records are those of its history
-// messages one after the other, however they are found. What is no message is a
-// history message of one.
+// messages one after the other, and a move what its objects say, by the plainest
+// words. What is no message is a history message of one; and any bytes are objects
+// of a move.
 func FuzzNotification(f *testing.F) {
 	corpus.Add(f, corpus.SNMP(f))
+	f.Add(learnt)
+	f.Add([]byte("\x18\x00\x02\x00\x00\x00\x00\x01\x09\x01\x00\x07\x0a\x01\x00\x08\x0f\x02\x00\x00\x09")) // a whole move
+	f.Add([]byte("\x09\x01\x80\x07"))                                                                     // a VLAN below 0
+	f.Add([]byte("\x0d\x01\x01\x00\x00"))                                                                 // one beyond 16 bits
+	f.Add([]byte("\x09\x00\x00\x07"))                                                                     // and one that is text
 	f.Fuzz(func(t *testing.T, b []byte) {
+		sameMove(t, message(t, false, snmp.OID(notifications+"\x00\x02"), moveOf(b)))
 		var m snmp.Message
 		if m.Parse(b) != nil {
 			name := snmp.AppendSub([]byte(histMsg), 1)
@@ -65,8 +73,8 @@ func FuzzNotification(f *testing.F) {
 				broken = true
 				continue
 			}
-			some, err := collect(RecordsOf(v.Value))
-			want, broken = append(want, some...), broken || err != nil
+			some, whole := plainRecords(v.Value)
+			want, broken = append(want, some...), broken || !whole
 		}
 		if len(got) != len(want) || broken != (err != nil) {
 			t.Fatalf("%d records (%v), want %d (broken: %v)", len(got), err, len(want), broken)
@@ -76,10 +84,74 @@ func FuzzNotification(f *testing.F) {
 				t.Errorf("record %d is %v, want %v", i, got[i], want[i])
 			}
 		}
-		if mv, err := ReadMove(&m); err == nil && !bytes.Contains(b, mv.MAC[:]) {
-			t.Errorf("%v is not of the message", mv)
-		}
+		sameMove(t, &m)
 	})
+}
+
+// plainRecords gives the records of a history message; whole says that it ends where one does.
+func plainRecords(b []byte) (all []Record, whole bool) {
+	for len(b) > 0 && b[0] != 0 {
+		if len(b) < 11 {
+			return all, false
+		}
+		all = append(all, Record{Op(b[0]), binary.BigEndian.Uint16(b[1:]), [6]byte(b[3:]), binary.BigEndian.Uint16(b[9:])})
+		b = b[11:]
+	}
+	return all, true
+}
+
+// moveOf makes objects of a move of any bytes: which one and how long it is, its type, and its value.
+func moveOf(b []byte) (objects []byte) {
+	names := [...]string{moveMAC, moveVLAN, moveFrom, moveTo}
+	tags := [...]byte{snmp.TagOctetString, snmp.TagInteger, snmp.TagGauge32, snmp.TagTimeTicks, snmp.TagCounter32, snmp.TagNull}
+	for n := 0; len(b) >= 2 && n < 16; n++ {
+		end := min(2+int(b[0]>>2)%12, len(b))
+		objects = append(objects, bind([]byte(names[b[0]%4]), tags[int(b[1])%len(tags)], b[2:end]...)...)
+		b = b[end:]
+	}
+	return objects
+}
+
+// sameMove holds ReadMove against all objects of a message: of each name the last one, all of them of
+// the right type; only the VLAN need not be there.
+func sameMove(t *testing.T, m *snmp.Message) {
+	t.Helper()
+	var want Move
+	var wantErr error
+	there := map[string]bool{}
+	for it := m.Objects(); ; {
+		v, ok := it.Next()
+		if !ok {
+			break
+		}
+		n := new(big.Int).SetBytes(v.Value)
+		isNumber := len(v.Value) > 0 && n.BitLen() <= 16 && (v.Tag == snmp.TagGauge32 || v.Tag == snmp.TagCounter32 || v.Tag == snmp.TagTimeTicks ||
+			v.Tag == snmp.TagInteger && v.Value[0] < 0x80 && len(v.Value) <= 8)
+		number, right := uint16(n.Uint64()), isNumber
+		switch string(v.Name) {
+		case moveMAC:
+			if right = v.Tag == snmp.TagOctetString && len(v.Value) == 6; right {
+				want.MAC = [6]byte(v.Value)
+			}
+		case moveVLAN:
+			want.VLAN = number
+		case moveFrom:
+			want.From = number
+		case moveTo:
+			want.To = number
+		default:
+			continue
+		}
+		if there[string(v.Name)] = true; !right {
+			wantErr = ErrType
+		}
+	}
+	if wantErr == nil && !(there[moveMAC] && there[moveFrom] && there[moveTo]) {
+		wantErr = ErrMove
+	}
+	if mv, err := ReadMove(m); err != wantErr || err == nil && mv != want {
+		t.Errorf("a move is %+v, %v, want %+v, %v", mv, err, want, wantErr)
+	}
 }
 
 // FuzzWritten: records and moves that a switch may write, in a trap of either

@@ -184,6 +184,7 @@ func variable(t *testing.T, b []byte, v VarBind) {
 // and in an inform, read back as they were written, and each message takes as
 // many bytes as its parts.
 func FuzzVarBinds(f *testing.F) {
+	f.Add([]byte("public"), int32(1), uint32(2), []byte("\x2b\x06\x01"), byte(TagOctetString), []byte("text"), uint8(3))
 	for _, in := range corpus.SNMP(f) {
 		var m Message
 		if m.Parse(in.Bytes) != nil {

@@ -152,6 +152,7 @@ func compareV2(t *testing.T, m *snmp.Message, p *gosnmp.SnmpPacket) {
 // FuzzNotificationForGosnmp: traps of both versions, informs and the Response to
 // one, of any community, names and values, read in gosnmp as they were written.
 func FuzzNotificationForGosnmp(f *testing.F) {
+	f.Add([]byte("public"), int32(1), uint32(2), uint32(3), []byte("text"), int32(4))
 	for _, in := range corpus.SNMP(f) {
 		var m snmp.Message
 		if m.Parse(in.Bytes) != nil {
