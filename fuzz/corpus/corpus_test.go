@@ -48,6 +48,17 @@ func TestInputs(t *testing.T) {
 	}
 }
 
+// TestRecordings: none of what was recorded gets lost.
+func TestRecordings(t *testing.T) {
+	for name, got := range map[string][2]int{
+		"dhcp4": {len(Recorded(t)), 22}, "exchanges": {len(exchanges(t)), 87}, "traps": {len(Traps(t)), 49}, "udhcpc": {len(Capture(t, "udhcpc")), 20},
+	} {
+		if got[0] < got[1] {
+			t.Errorf("%d of recorded %s, want %d", got[0], name, got[1])
+		}
+	}
+}
+
 // annotated: a file by hand begins with a line that says what is special, and of a text the rest is
 // the input.
 func annotated(t *testing.T, in Input) {
