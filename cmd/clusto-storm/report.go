@@ -79,8 +79,9 @@ type result struct {
 	Refused    int `json:"refused"`
 	Lost       int `json:"lost"`
 	Unfinished int `json:"unfinished"`
+	NotBegun   int `json:"not_begun"` // beside begun: due, but there was no room for them
 
-	Loss    float64 `json:"loss"` // of those that ended, the share that is lost
+	Loss    float64 `json:"loss"` // of those that ended or did not begin, the share that is lost or did not begin
 	Rate    float64 `json:"rate"` // done, each second until nothing began or was answered any more
 	Asked   float64 `json:"asked_rate"`
 	Seconds float64 `json:"seconds"`
@@ -100,7 +101,7 @@ type result struct {
 func loadReport(mode string, w *wire, r storm.LoadResult, m *meter, s afpacket.Stats) *result {
 	out := &result{
 		Mode: mode, Interface: w.Interface,
-		Begun: r.Begun, Done: r.Done, Refused: r.Refused, Lost: r.Lost, Unfinished: r.Unfinished,
+		Begun: r.Begun, Done: r.Done, Refused: r.Refused, Lost: r.Lost, Unfinished: r.Unfinished, NotBegun: r.NotBegun,
 		Sent: r.Sent, NotSent: r.TxDropped, Received: r.Received, Late: r.Late, Invalid: r.Invalid, Stray: r.Stray,
 		Seconds: r.Elapsed.Seconds(), KernelDropped: s.Dropped, Latencies: m.latencies(),
 	}
@@ -111,8 +112,8 @@ func loadReport(mode string, w *wire, r storm.LoadResult, m *meter, s afpacket.S
 // rates fills in what follows from counts; asking is how long exchanges began, and
 // busy how long anything came of it: no wait for what is lost.
 func (r *result) rates(asking, busy time.Duration) {
-	if ended := r.Begun - r.Unfinished; ended > 0 {
-		r.Loss = float64(r.Lost) / float64(ended)
+	if due := r.Begun - r.Unfinished + r.NotBegun; due > 0 {
+		r.Loss = float64(r.Lost+r.NotBegun) / float64(due)
 	}
 	if asking > 0 {
 		r.Asked = math.Round(float64(r.Begun) / asking.Seconds())
@@ -122,8 +123,12 @@ func (r *result) rates(asking, busy time.Duration) {
 	}
 }
 
-// unsent is an error if the kernel did not take all frames.
+// unsent is an error if the kernel did not take all frames, or not all was begun that
+// was due.
 func (r *result) unsent() error {
+	if r.NotBegun > 0 {
+		return fmt.Errorf("%s exchanges were due and not begun: as many as --outstanding were under way, or --rate is more than this machine can send", number3(r.NotBegun))
+	}
 	if r.NotSent > 0 {
 		return fmt.Errorf("%s frames were not sent: the kernel did not take them, as it does if they are longer than the MTU of %s", number3(r.NotSent), r.Interface)
 	}
@@ -188,7 +193,7 @@ func (r *result) print(w io.Writer) error {
 	for _, c := range []struct {
 		name string
 		n    int
-	}{{"refused", r.Refused}, {"unfinished", r.Unfinished}, {"sent again", r.Retransmitted}} {
+	}{{"not begun", r.NotBegun}, {"refused", r.Refused}, {"unfinished", r.Unfinished}, {"sent again", r.Retransmitted}} {
 		if c.n > 0 {
 			row(c.name, c.n, "")
 		}

@@ -98,6 +98,18 @@ func TestCountThatIsNotReached(t *testing.T) {
 	}
 }
 
+// What was due and had no room is loss.
+func TestNotBegunIsLoss(t *testing.T) {
+	r := loadReport("dora", &wire{}, storm.LoadResult{Begun: 60, Done: 50, Lost: 10, NotBegun: 40}, newMeter(nil), afpacket.Stats{})
+	var text bytes.Buffer
+	if err := r.print(&text); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.unsent(); r.Loss != 0.5 || !strings.Contains(text.String(), "not begun  40") || err == nil || !strings.Contains(err.Error(), "40 exchanges were due") {
+		t.Errorf("%v, %v:\n%s", r.Loss, err, &text)
+	}
+}
+
 // Programs that read the JSON get a list, also of nothing.
 func TestNoLatenciesAreAnEmptyList(t *testing.T) {
 	b, err := json.Marshal(loadReport("dora", &wire{}, storm.LoadResult{}, newMeter([]string{"offer"}), afpacket.Stats{}))

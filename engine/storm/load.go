@@ -32,11 +32,12 @@ type LoadConfig struct {
 
 	// Outstanding is how many exchanges are under way at once: all the time in a
 	// closed loop, DefaultOutstanding; at most in an open one, where what is due
-	// then waits: as many as begin within Timeout. MaxUnderWay at most.
+	// then waits: DefaultOutstanding, and a quarter more than begin within Timeout,
+	// so that there is room although none is lost on the dot. MaxUnderWay at most.
 	Outstanding int
 
 	Count   int           // exchanges in all; as many as Time allows if 0
-	Time    time.Duration // no exchange begins after it; as long as Count lasts if 0
+	Time    time.Duration // no exchange begins that is due after it; as long as Count lasts if 0
 	Timeout time.Duration // an exchange is lost that is not over by then; DefaultTimeout
 
 	Seed uint64 // of ids, and of random MACs
@@ -54,7 +55,7 @@ type LoadConfig struct {
 	OnProgress func(LoadResult)
 }
 
-// LoadResult is what a load came to:
+// LoadResult is what a load came to, with
 // Begun = Done + Refused + Lost + Unfinished, and
 // Received = Taken + Late + Invalid + Stray.
 type LoadResult struct {
@@ -63,6 +64,7 @@ type LoadResult struct {
 	Refused    int // by a NAK
 	Lost       int // not over within Timeout; traps that were not sent
 	Unfinished int // under way when the context or the Conn ended
+	NotBegun   int // beside Begun: due in an open loop that had no room for them until its end
 
 	Sent      int // frames that the Conn took
 	TxDropped int // frames that it did not take
@@ -144,7 +146,7 @@ func (c *LoadConfig) setDefaults() error {
 	case c.Outstanding > MaxUnderWay:
 		return fmt.Errorf("storm: %d exchanges under way at once are too many: %d at most", c.Outstanding, MaxUnderWay)
 	case c.Outstanding <= 0 && c.Rate > 0:
-		c.Outstanding = int(min(max(c.Rate*c.Timeout.Seconds(), DefaultOutstanding), MaxUnderWay))
+		c.Outstanding = int(min(1.25*c.Rate*c.Timeout.Seconds()+DefaultOutstanding, MaxUnderWay))
 	case c.Outstanding <= 0:
 		c.Outstanding = DefaultOutstanding
 	}
@@ -209,6 +211,7 @@ type load struct {
 	newest   int32
 	underWay int
 	silent   bool // no reply is awaited
+	last     int  // how many an open loop begins in all; -1 until Time is over
 	rnd      *rand.Rand
 	salt     uint32 // of ids
 	res      LoadResult
@@ -223,7 +226,7 @@ func newLoad(cfg LoadConfig, sp speech) *load {
 		wake: make(chan struct{}, 1), gone: make(chan struct{}),
 		tx: engine.Batch{Replies: make([][]byte, 0, engine.BatchSize)}, room: slotRoom(),
 		slots: make([]exchange, n), free: make([]int32, n), more: newLine(n),
-		oldest: -1, newest: -1, rnd: rnd, salt: rnd.Uint32(),
+		oldest: -1, newest: -1, last: -1, rnd: rnd, salt: rnd.Uint32(),
 	}
 	for i := range l.free {
 		l.free[i] = int32(n - 1 - i)
@@ -298,13 +301,40 @@ func (l *load) over(ctx context.Context) (err error, over bool) {
 	}
 	if over {
 		l.res.Elapsed = time.Since(l.begun)
+		l.res.NotBegun = max(0, l.owed(l.res.Elapsed)-l.res.Begun)
 	}
 	return err, over
 }
 
 // enough says whether no further exchange is to begin.
 func (l *load) enough(now int64) bool {
-	return l.cfg.Count > 0 && l.res.Begun >= l.cfg.Count || l.cfg.Time > 0 && now >= int64(l.cfg.Time)
+	switch {
+	case l.cfg.Count > 0 && l.res.Begun >= l.cfg.Count:
+		return true
+	case l.cfg.Time <= 0 || now < int64(l.cfg.Time):
+		return false
+	}
+	return l.cfg.Rate == 0 || l.last >= 0 && l.res.Begun >= l.last
+}
+
+// settle has an open loop begin, once Time is over, what was due before and has room
+// at once: it may have slept meanwhile.
+func (l *load) settle(now int64) {
+	if l.cfg.Rate > 0 && l.cfg.Time > 0 && now >= int64(l.cfg.Time) && l.last < 0 {
+		l.last = l.res.Begun + max(0, min(l.owed(l.cfg.Time)-l.res.Begun, len(l.free)))
+	}
+}
+
+// owed is how many exchanges of an open loop are due within a time.
+func (l *load) owed(d time.Duration) int {
+	if l.cfg.Time > 0 {
+		d = min(d, l.cfg.Time)
+	}
+	n := int(min(math.Ceil(d.Seconds()*l.cfg.Rate), 1<<53))
+	if l.cfg.Count > 0 {
+		n = min(n, l.cfg.Count)
+	}
+	return n
 }
 
 // due is when the exchange of that number is to begin, in an open loop.

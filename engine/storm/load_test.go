@@ -103,6 +103,42 @@ func TestLoadLatencyCountsTheWaitForRoom(t *testing.T) {
 	})
 }
 
+// What is due in an open loop and finds no room until the end is told.
+func TestLoadTellsWhatWasDueAndNotBegun(t *testing.T) {
+	bubble(t, &server{}, func(t *testing.T, a, b *end) {
+		b.fate = after(95 * time.Millisecond)
+		res := mustLoad(t, LoadConfig{Conn: a, Rate: 100, Time: time.Second, Outstanding: 1}, fleet(3), Discover)
+		if res.Done < 9 || res.Done > 11 || res.NotBegun != 100-res.Begun {
+			t.Errorf("%+v", res)
+		}
+		res = mustLoadOn(t, LoadConfig{Rate: 100, Count: 20, Time: time.Second, Outstanding: 1, Timeout: time.Minute}, Discover)
+		if res.Begun != 1 || res.NotBegun != 19 {
+			t.Errorf("with a Count: %+v", res)
+		}
+	})
+}
+
+// mustLoadOn loads a wire on which nobody is.
+func mustLoadOn(t *testing.T, cfg LoadConfig, v Verb) LoadResult {
+	t.Helper()
+	cfg.Conn, _ = newWire()
+	return mustLoad(t, cfg, fleet(3), v)
+}
+
+// An open loop that sleeps too long begins all that is due all the same, also what was
+// due before its Time, and if what is lost takes up room for longer than Timeout.
+func TestLoadOpenLoopMayOversleep(t *testing.T) {
+	bubble(t, &server{}, func(t *testing.T, _, _ *end) {
+		res := mustLoadOn(t, LoadConfig{
+			Rate: 1000, Time: 4 * time.Second, Timeout: 500 * time.Millisecond,
+			Sleep: func(time.Duration) { time.Sleep(37 * time.Millisecond) },
+		}, Discover)
+		if res.Begun != 4000 || res.NotBegun != 0 || res.Lost != 4000 {
+			t.Errorf("%+v", res)
+		}
+	})
+}
+
 // What nobody answers is lost after Timeout, and its room used again.
 func TestLoadCountsTheLost(t *testing.T) {
 	n := 0

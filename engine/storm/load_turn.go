@@ -15,6 +15,7 @@ func (l *load) turn() (full bool) {
 	l.mu.Lock()
 	now := int64(time.Since(l.begun))
 	l.giveUp(now)
+	l.settle(now)
 	l.tx.Replies = l.tx.Replies[:0]
 	l.fill(now)
 	l.mu.Unlock()
