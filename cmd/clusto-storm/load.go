@@ -19,7 +19,7 @@ type pace struct {
 	Rate        float64        `placeholder:"N" help:"Begin N exchanges a second, whatever becomes of those before; latencies count from when each was due. 0: begin one whenever one has ended."`
 	Outstanding int            `short:"w" placeholder:"N" help:"Exchanges under way at once: without --rate all the time, 256; with it at most, 256 and a quarter more than begin within --timeout."`
 	Count       int            `short:"n" placeholder:"N" help:"End after N exchanges. 0: after --time, and without it after 10,000,000 at the latest."`
-	Time        *time.Duration `short:"t" placeholder:"TIME" help:"Begin no exchange after TIME. Without it after 10s, and it is an error if --count was not reached by then."`
+	Time        *time.Duration `short:"t" placeholder:"TIME" help:"Begin no exchange that is due after TIME. Without it after 10s, and it is an error if --count was not reached by then."`
 	Timeout     time.Duration  `default:"1s" placeholder:"TIME" help:"What is not answered by then is lost (${default})."`
 	Seed        uint64         `placeholder:"N" help:"Of ids and random MACs; 0: another one each time."`
 }

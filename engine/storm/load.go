@@ -17,8 +17,9 @@ const (
 	DefaultTimeout = time.Second
 	slotBits       = 20 // of an id; the others tell a slot's exchanges apart
 	MaxUnderWay    = 1 << slotBits
-	loadLook       = 10 * time.Millisecond // how often a closed loop looks for what is lost
-	loadDoze       = time.Millisecond      // the longest that an open loop sleeps
+	loadLook       = 10 * time.Millisecond  // how often a closed loop looks for what is lost
+	loadDoze       = time.Millisecond       // the longest that an open loop sleeps
+	loadGrace      = 100 * time.Millisecond // after Time, for what was due before
 )
 
 // LoadConfig is how a load asks. Zero fields mean the defaults.
@@ -37,7 +38,7 @@ type LoadConfig struct {
 	Outstanding int
 
 	Count   int           // exchanges in all; as many as Time allows if 0
-	Time    time.Duration // no exchange begins that is due after it; as long as Count lasts if 0
+	Time    time.Duration // no exchange begins that is due after it, and none 100 ms later; as long as Count lasts if 0
 	Timeout time.Duration // an exchange is lost that is not over by then; DefaultTimeout
 
 	Seed uint64 // of ids, and of random MACs
@@ -314,7 +315,7 @@ func (l *load) enough(now int64) bool {
 	case l.cfg.Time <= 0 || now < int64(l.cfg.Time):
 		return false
 	}
-	return l.cfg.Rate == 0 || l.last >= 0 && l.res.Begun >= l.last
+	return l.cfg.Rate == 0 || now >= int64(l.cfg.Time+loadGrace) || l.last >= 0 && l.res.Begun >= l.last
 }
 
 // settle has an open loop begin, once Time is over, what was due before and has room

@@ -139,6 +139,25 @@ func TestLoadOpenLoopMayOversleep(t *testing.T) {
 	})
 }
 
+// A rate that cannot be reached does not make a load longer.
+func TestLoadEndsInTimeAtAnyRate(t *testing.T) {
+	bubble(t, &server{}, func(t *testing.T, a, _ *end) {
+		res, err := LoadDHCP(t.Context(), LoadConfig{Conn: &slow{Conn: a}, Rate: 1e6, Time: time.Second}, &DHCPLoad{Clients: fleet(3), Verbs: Discover})
+		checkSums(t, res)
+		if err != nil || res.Asking > 1110*time.Millisecond || res.Begun+res.NotBegun != 1e6 {
+			t.Errorf("%+v, %v", res, err)
+		}
+	})
+}
+
+// slow takes 10 ms for a batch.
+type slow struct{ engine.Conn }
+
+func (s *slow) Send(b *engine.Batch) int {
+	time.Sleep(10 * time.Millisecond)
+	return s.Conn.Send(b)
+}
+
 // What nobody answers is lost after Timeout, and its room used again.
 func TestLoadCountsTheLost(t *testing.T) {
 	n := 0
