@@ -20,6 +20,8 @@ type figures struct {
 	Seconds float64 `json:"seconds"` // until the last host had its lease
 	Done    float64 `json:"done"`    // hosts that have their lease, or exchanges
 	Again   float64 `json:"retransmitted"`
+	// Unwarmed is how many hosts got no answer when all were asked once, before.
+	Unwarmed float64 `json:"unwarmed,omitempty"`
 	CPU     float64 `json:"cpu_seconds_per_million"` // replies; of the server's programs
 	RSS     float64 `json:"rss_bytes"`               // of the server's programs, afterwards
 }

@@ -119,10 +119,21 @@ func (r *report) table(b *strings.Builder, ld *load) {
 
 // notes says behind a server's name what its figures lack.
 func (r *report) notes(x *result) string {
+	var all []string
 	if n := len(x.Turns); n < r.Machine.Rounds {
-		return fmt.Sprintf(" (%d of %d rounds)", n, r.Machine.Rounds)
+		all = append(all, fmt.Sprintf("%d of %d rounds", n, r.Machine.Rounds))
 	}
-	return ""
+	cold := 0.0
+	for _, f := range x.Turns {
+		cold = max(cold, f.Unwarmed)
+	}
+	if cold > 0 {
+		all = append(all, fmt.Sprintf("up to %.0f hosts not answered before", cold))
+	}
+	if all == nil {
+		return ""
+	}
+	return " (" + strings.Join(all, "; ") + ")"
 }
 
 // failures is an error that names all that failed; nil if nothing did.

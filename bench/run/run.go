@@ -155,9 +155,14 @@ func (l *lab) measure(ld *load, s *server) (f figures, err error) {
 			p.stop()
 		}
 	}()
+	unwarmed := 0.0
 	if s.dora { // every host is asked for once: caches are warm, as they are in service
-		if _, _, err := l.storm("discover", "-w", "64", "-n", fmt.Sprint(l.Hosts), "-t", "1m"); err != nil {
+		warm, _, err := l.storm("discover", "-w", "64", "-n", fmt.Sprint(l.Hosts), "-t", "1m")
+		if err != nil {
 			return f, err
+		}
+		if unwarmed = float64(l.Hosts) - warm.Done; unwarmed > 0 {
+			l.say("%-10s %-8s %.0f of %d hosts not answered before", ld.name, s.name, unwarmed, l.Hosts)
 		}
 	}
 	before, err := usageOf(ps)
@@ -168,6 +173,7 @@ func (l *lab) measure(ld *load, s *server) (f figures, err error) {
 	if err != nil {
 		return f, err
 	}
+	f.Unwarmed = unwarmed
 	after, err := usageOf(ps)
 	if replies > 0 {
 		f.CPU = (after.cpu - before.cpu) / float64(replies) * 1e6

@@ -38,6 +38,10 @@ func TestFailedTurns(t *testing.T) {
 	if got := row(t, r, "isc"); got != "| isc | failed: round 1: not there |\n" {
 		t.Error(got)
 	}
+	r.Results[1].Turns = []figures{{Rate: 1000, Unwarmed: 7}}
+	if got := row(t, r, "kea"); !strings.HasPrefix(got, "| kea (1 of 2 rounds; up to 7 hosts not answered before) | 1000 |") {
+		t.Error(got)
+	}
 	r.Cold = []coldResult{{Delay: "1ms"}, {Delay: "1s", Failed: "too slow"}}
 	r.Burst = &burstResult{Failed: "no room"}
 	want := `kea under window failed, round 2: it ended
