@@ -105,7 +105,7 @@ func (l *lab) storm(mode string, args ...string) (f figures, replies int, err er
 
 var (
 	avalancheAgain = regexp.MustCompile(`Requests resent: ([0-9]+)`)
-	avalancheLost  = regexp.MustCompile(`drops: ([0-9]+)`)
+	avalancheGot   = regexp.MustCompile(`(?m)^received packets: ([0-9]+)`) // OFFERs, then ACKs
 )
 
 // avalanche runs perfdhcp as a relay with all hosts behind it.
@@ -115,25 +115,19 @@ func (l *lab) avalanche(_ *server) (f figures, replies int, err error) {
 	if err != nil {
 		return f, 0, err
 	}
-	f.Seconds = time.Since(begun).Seconds()
-	f.Again, err = sum(avalancheAgain, text)
-	if err != nil {
-		return f, 0, err
-	}
-	lost, err := sum(avalancheLost, text)
-	f.Loss, f.Rate = lost/float64(2*l.Hosts), float64(l.Hosts)/f.Seconds
-	return f, 2 * l.Hosts, err
+	return provisioned(text, l.Hosts, time.Since(begun).Seconds())
 }
 
-// sum adds up what perfdhcp says of both exchanges.
-func sum(what *regexp.Regexp, text string) (n float64, err error) {
-	found := what.FindAllStringSubmatch(text, -1)
-	if found == nil {
-		return 0, fmt.Errorf("perfdhcp does not print %q:\n%s", what, text)
+// provisioned reads what perfdhcp prints of an avalanche.
+func provisioned(text string, hosts int, seconds float64) (f figures, replies int, err error) {
+	again, got := avalancheAgain.FindStringSubmatch(text), avalancheGot.FindAllStringSubmatch(text, -1)
+	if again == nil || len(got) != 2 {
+		return f, 0, fmt.Errorf("perfdhcp does not print what it received and sent again:\n%s", text)
 	}
-	for _, m := range found {
-		k, _ := strconv.ParseFloat(m[1], 64)
-		n += k
-	}
-	return n, nil
+	offers, _ := strconv.Atoi(got[0][1]) // digits
+	acks, _ := strconv.Atoi(got[1][1])
+	f = figures{Seconds: seconds, Done: float64(acks), Rate: float64(acks) / seconds}
+	f.Again, _ = strconv.ParseFloat(again[1], 64)
+	f.Loss = 1 - float64(offers+acks)/float64(2*hosts)
+	return f, offers + acks, nil
 }

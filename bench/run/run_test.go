@@ -105,3 +105,25 @@ func TestInstalled(t *testing.T) {
 		t.Errorf("not there: %q", got)
 	}
 }
+
+func TestProvisioned(t *testing.T) {
+	const text = `***Statistics for: DISCOVER-OFFER***
+sent packets: 100
+received packets: 80
+drops: 20
+***Statistics for: REQUEST-ACK***
+sent packets: 80
+received packets: 50
+drops: 30
+Requests sent + resent: 187
+Requests resent: 7
+Responses received: 130
+`
+	f, replies, err := provisioned(text, 100, 2)
+	if want := (figures{Seconds: 2, Done: 50, Rate: 25, Again: 7, Loss: 0.35}); f != want || replies != 130 || err != nil {
+		t.Errorf("got %+v, %d replies, %v", f, replies, err)
+	}
+	if _, _, err := provisioned(strings.Replace(text, "received", "lost", 1), 100, 2); err == nil {
+		t.Error("no error where a count is missing")
+	}
+}
