@@ -26,7 +26,7 @@ type flags struct {
 	Rounds  int           `default:"3" help:"How often each server has its turn; figures are medians (${default})."`
 	Time    time.Duration `default:"3s" help:"Time of one load (${default})."`
 	Servers []string      `default:"mirror,clusto,kea,isc,coredhcp,dnsmasq" help:"Who takes part (${default})."`
-	Loads   []string      `default:"window,open,lone,dora,storm,avalanche" help:"What they are put under (${default})."`
+	Loads   []string      `default:"window,window32,open,lone,dora,storm,avalanche" help:"What they are put under (${default})."`
 	Cold    []string      `default:"1ms,10ms,100ms,1s" help:"How long the inventory takes for a call in the cold storms of clusto; none: no cold storms (${default})."`
 	Traps   int           `default:"100000" help:"A burst of so many SNMP traps, for clusto-snmptrapd; 0: none (${default})."`
 	Out     string        `placeholder:"FOLDER" help:"Write results.md and results.json there. Unset: print the table alone."`

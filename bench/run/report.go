@@ -90,7 +90,7 @@ func (r *report) table(b *strings.Builder, ld *load) {
 		return
 	}
 	fmt.Fprintf(b, "\n### %s\n\n", ld.about)
-	b.WriteString("| | a second | of the mirror | clusto is | p50 | p90 | p99 | p99.9 | took | sent again | loss | CPU s/million | RSS |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| | a second | asked a second | of the mirror | clusto is | p50 | p90 | p99 | p99.9 | took | sent again | loss | CPU s/million | RSS |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	rate := func(server string) float64 {
 		for _, x := range r.Results {
 			if x.Load == ld.name && x.Server == server {
@@ -108,8 +108,8 @@ func (r *report) table(b *strings.Builder, ld *load) {
 			continue
 		}
 		at := func(of func(f figures) float64) float64 { return median(x.Turns, of) }
-		fmt.Fprintf(b, "| %s | %.0f | %s | %s | %s | %s | %s | %s | %.2f s | %.0f | %.3f %% | %.2f | %.0f MB |\n", x.Server+r.notes(&x),
-			rate(x.Server), ratio(rate(x.Server), rate("mirror")), times(rate("clusto"), rate(x.Server), x.Server),
+		fmt.Fprintf(b, "| %s | %.0f | %s | %s | %s | %s | %s | %s | %s | %.2f s | %.0f | %.3f %% | %.2f | %.0f MB |\n", x.Server+r.notes(&x),
+			rate(x.Server), asked(at(func(f figures) float64 { return f.Asked }), at(func(f figures) float64 { return f.Due })), ratio(rate(x.Server), rate("mirror")), times(rate("clusto"), rate(x.Server), x.Server),
 			micros(at(func(f figures) float64 { return f.P50 })), micros(at(func(f figures) float64 { return f.P90 })),
 			micros(at(func(f figures) float64 { return f.P99 })), micros(at(func(f figures) float64 { return f.P999 })),
 			at(func(f figures) float64 { return f.Seconds }), at(func(f figures) float64 { return f.Again }),
@@ -153,6 +153,18 @@ func (r *report) failures() error {
 		all = append(all, fmt.Errorf("the burst of traps failed: %s", firstLine(r.Burst.Failed)))
 	}
 	return errors.Join(all...)
+}
+
+// asked gives the rate that was asked at, beside the one that an open loop was to
+// keep.
+func asked(rate, due float64) string {
+	switch {
+	case rate == 0:
+		return ""
+	case due == 0:
+		return fmt.Sprintf("%.0f", rate)
+	}
+	return fmt.Sprintf("%.0f of %.0f", rate, due)
 }
 
 func ratio(a, b float64) string {

@@ -127,3 +127,23 @@ Responses received: 130
 		t.Error("no error where a count is missing")
 	}
 }
+
+func TestAskedRate(t *testing.T) {
+	r := &report{Machine: machine{Rounds: 1}, Results: []result{
+		{Load: "open", Server: "clusto", Turns: []figures{{Rate: 900, Asked: 990, Due: 1000}}},
+		{Load: "open", Server: "kea", Turns: []figures{{Rate: 900, Asked: 990}}},
+		{Load: "open", Server: "isc", Turns: []figures{{Rate: 900}}},
+	}}
+	for server, want := range map[string]string{"clusto": "| 900 | 990 of 1000 |", "kea": "| 900 | 990 |", "isc": "| 900 |  |"} {
+		if got := row(t, r, server); !strings.Contains(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	lines := strings.Split(r.markdown(), "\n")
+	i := slices.IndexFunc(lines, func(s string) bool { return strings.HasPrefix(s, "|---") })
+	for _, line := range lines[i-1 : i+2] {
+		if n := strings.Count(line, "|"); n != strings.Count(lines[i], "|") {
+			t.Errorf("%d bars: %s", n, line)
+		}
+	}
+}
