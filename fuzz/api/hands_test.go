@@ -87,8 +87,13 @@ func (w *written) op(op *clusto.Op, name, into string) {
 		names *names
 		ops   string
 	}{
-		{&w.attrs, "attr add set del raw"}, {&w.macs, "add set raw"}, {&w.raw, "raw"},
-		{&w.counters, "counter"}, {&w.deleted, "del"}, {&w.gone, "delete"}, {&w.cycles, "raw"},
+		{&w.attrs, "attr add set del raw"},
+		{&w.macs, "add set raw"},
+		{&w.raw, "raw"},
+		{&w.counters, "counter"},
+		{&w.deleted, "del"},
+		{&w.gone, "delete"},
+		{&w.cycles, "raw"},
 	} {
 		if slices.Contains(strings.Fields(kind.ops), op.Op) {
 			kind.names.add(name)
