@@ -3,12 +3,14 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/clusto/clusto-engine/clusto"
 	"github.com/clusto/clusto-engine/clusto/store"
@@ -122,6 +124,27 @@ func (s *site) feed(tb testing.TB, h http.Handler, since string) *heard {
 		tb.Errorf("the feed since %q: %d %s", since, out.Code, out.Body)
 	}
 	return out
+}
+
+// follow has a random request for the feed answered, until all is told: nobody waits for what
+// comes later.
+func follow(tb testing.TB, h http.Handler, r *http.Request, w *httptest.ResponseRecorder, last string) {
+	tb.Helper()
+	ctx, stop := context.WithTimeout(r.Context(), time.Minute)
+	defer stop()
+	if r.Method == http.MethodGet && last != "" {
+		r.Header.Set("Last-Event-ID", last)
+	}
+	out := &heard{ResponseRecorder: w, stop: stop, names: map[string]bool{}, macs: map[clusto.MAC]bool{}}
+	h.ServeHTTP(out, r.WithContext(ctx))
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) || r.Method == http.MethodGet && out.Code == http.StatusOK && (out.at == "" || !strings.HasPrefix(out.Body.String(), "id: ") && !out.reset) {
+		tb.Errorf("%s %q: %d %s, and %v", r.URL, last, out.Code, out.Body, ctx.Err())
+	}
+	for name := range out.names {
+		if strings.Count(name, "/") < 2 || name[0] != '/' {
+			tb.Errorf("%s names %q", r.URL, name)
+		}
+	}
 }
 
 // FlushError implements what http.ResponseController looks for.

@@ -20,6 +20,9 @@ var asked = []string{
 	"POST /v2/batch {\"ops\":[{\"op\":\"create\",\"name\":\"t\",\"driver\":\"basicserver\"},{\"op\":\"attr\",\"name\":\"t\",\"key\":\"port-nic-eth\",\"subkey\":\"mac\",\"number\":1,\"value\":{\"type\":\"string\",\"str\":\"0011.2233.4455\"}}]}",
 	"POST /v2/batch {\"ops\":[{\"op\":\"bind\",\"name\":\"s\",\"ip\":\"10.0.0.9\",\"number\":40},{\"op\":\"insert\",\"name\":\"sw\",\"into\":\"p\",\"number\":3}]}\nPOST /pool/p/insert?object=/rack/r",
 
+	"GET /v2/changes?since=0\nread GET /v2/changes\nGET /v2/changes?since=3-x\nGET /v2/changes 2\nPOST /v2/changes\nHEAD /v2/changes?since=x\nnobody GET /v2/changes",
+	"POST /pool/p/setattr?key=dhcp&subkey=enabled&value=1\nGET /v2/changes?since=12",
+
 	// What the store refuses, behind something written by hand to another entity.
 	"POST /pool/p/setattr?key=k&value=v\nPOST /basicserver/t\nPOST /server/t/bind_ip_to_osport?ip=10.0.0.7&osportname=eth0",
 	"POST /pool/p/setattr?key=k&value=v\nPOST /basicserver/t\nPOST /rack/r/insert?object=/server/t&ru=7",
@@ -38,8 +41,12 @@ var asked = []string{
 // any of them the inventory is consistent, the feed has named all that is another one, and
 // an export makes an equal inventory of an empty one: what a file cannot hold is refused.
 //
+// The inventory is a file in memory, as daemons have it in a file: its log (WAL) and locks, and
+// several connections, one of them our own, which sees what was written and puts it back. A
+// database ":memory:" has neither that log nor a name that another one could open.
+//
 // A session is a run of requests, one on a line: method, path, and a body behind a space.
-// They are short: what is thrown at the server is made of one of them. A line may begin with who asks: "read " has a token that only reads,
+// The body of a request for the feed is its Last-Event-ID. They are short: what is thrown at the server is made of one of them. A line may begin with who asks: "read " has a token that only reads,
 // "wrong " one that nobody knows, "nobody " none; all others have one that writes.
 func FuzzHTTP(f *testing.F) {
 	for _, session := range corpus.Texts(f, "http") {
@@ -62,6 +69,9 @@ func FuzzHTTP(f *testing.F) {
 func (s *site) hold(tb testing.TB, session string) {
 	tb.Helper()
 	h := httpd.New(httpd.Config{Store: s.store, Tokens: func() *httpd.Tokens { return s.tokens }})
+	if strings.Contains(session, "/v2/changes") {
+		s.feed(tb, h, "") // the store keeps for a second what it read last: of the input before
+	}
 	did := written{}
 	for line := range strings.Lines(session) {
 		before := s.now(tb)
@@ -123,13 +133,12 @@ func whose(line string) (who, request string) {
 	return "write", line
 }
 
-// parts takes a line apart; u is nil for what no server would take for a request, and for
-// the feed, which has no end (see named).
+// parts takes a line apart; u is nil for what no server would take for a request.
 func parts(line string) (method, target, text string, u *url.URL) {
 	method, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 	target, text, _ = strings.Cut(rest, " ")
 	u, err := url.ParseRequestURI(target)
-	if err != nil || !strings.HasPrefix(target, "/") || strings.HasPrefix(u.Path, "/v2/changes") {
+	if err != nil || !strings.HasPrefix(target, "/") {
 		u = nil
 	}
 	return method, target, text, u
@@ -156,6 +165,10 @@ func ask(tb testing.TB, h http.Handler, line, token string) (code int, body stri
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
+	if u.Path == "/v2/changes" {
+		follow(tb, h, r, w, text)
+	} else {
+		h.ServeHTTP(w, r)
+	}
 	return w.Code, w.Body.String()
 }
