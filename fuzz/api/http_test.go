@@ -20,7 +20,7 @@ var asked = []string{
 	"POST /v2/batch {\"ops\":[{\"op\":\"create\",\"name\":\"t\",\"driver\":\"basicserver\"},{\"op\":\"attr\",\"name\":\"t\",\"key\":\"port-nic-eth\",\"subkey\":\"mac\",\"number\":1,\"value\":{\"type\":\"string\",\"str\":\"0011.2233.4455\"}}]}",
 	"POST /v2/batch {\"ops\":[{\"op\":\"bind\",\"name\":\"s\",\"ip\":\"10.0.0.9\",\"number\":40},{\"op\":\"insert\",\"name\":\"sw\",\"into\":\"p\",\"number\":3}]}\nPOST /pool/p/insert?object=/rack/r",
 
-	"GET /v2/changes?since=0\nread GET /v2/changes\nGET /v2/changes?since=3-x\nGET /v2/changes 2\nPOST /v2/changes\nHEAD /v2/changes?since=x\nnobody GET /v2/changes",
+	"GET /v2/changes?since=0\nread GET /v2/changes\nGET /v2/changes?since=3-x\nGET /v2/changes?since=x\nGET /v2/changes 2\nPOST /v2/changes\nHEAD /v2/changes?since=x\nnobody GET /v2/changes",
 	"POST /pool/p/setattr?key=dhcp&subkey=enabled&value=1\nGET /v2/changes?since=12",
 
 	// What the store refuses, behind something written by hand to another entity.
