@@ -18,7 +18,7 @@ const (
 // LotConfig sizes a Lot. Zero fields mean the defaults.
 type LotConfig struct {
 	Slots    int           // frames that wait at once; LotSlots
-	Patience time.Duration // how long a frame waits that nobody refreshes; LotPatience
+	Patience time.Duration // how long a frame waits for its load to begin, unless it is refreshed; LotPatience
 	Memory   time.Duration // how long its MAC is to be loaded after that frame came; LotMemory
 }
 
@@ -40,7 +40,8 @@ type Lot struct {
 	free    int32         // head of the free list; -1 if full
 	queues  [ranks]queue  // of slots that no loader has taken yet
 	more    chan struct{} // one token while a queue is not empty
-	turn    bool          // of what is wanted, before what is new
+	turn    bool          // of what is wanted or left, before what is new
+	other   bool          // of what is left, before what is wanted
 	taken   int           // slots in use
 	stats   LotStats
 }
@@ -48,7 +49,7 @@ type Lot struct {
 // The ranks of the queues. A flood of random MACs must not keep the fleet's
 // from being loaded, nor a fleet whose frames are answered already a new host
 // that waits: these two take turns. What is left of frames whose time was up
-// comes after all others.
+// shares the turns of what is wanted, and has none beside what is new otherwise.
 const (
 	rankKnown = iota
 	rankNew
@@ -66,7 +67,7 @@ type queue struct {
 // LotStats says what the Lot holds and did.
 type LotStats struct {
 	Waiting int // frames in it
-	Queued  int // of these, not taken by a loader yet
+	Queued  int // MACs that no loader has taken yet, with a frame or without
 	Expired uint64
 }
 
@@ -151,8 +152,12 @@ func (l *Lot) ParkKnown(mac [6]byte, p *Packet, now int64) Verdict {
 func (l *Lot) Want(mac [6]byte, now int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.taken-l.queues[rankLeft].n < (len(l.slots)+1)/2 {
-		l.slotOf(mac, rankWanted, now)
+	if l.taken-l.queues[rankLeft].n >= (len(l.slots)+1)/2 {
+		return
+	}
+	if s := l.slotOf(mac, rankWanted, now); s != nil && s.rank == rankLeft {
+		l.promote(s, rankWanted)
+		s.renewed = now
 	}
 }
 
@@ -160,11 +165,17 @@ func (l *Lot) park(mac [6]byte, rank uint8, p *Packet, now int64) Verdict {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.slotOf(mac, rank, now)
-	if s == nil || len(p.Data) > LotSlotSize {
+	if s == nil {
+		return Shed
+	}
+	l.promote(s, rank)
+	if len(p.Data) > LotSlotSize {
+		if !s.frame {
+			s.renewed = now
+		}
 		return Shed
 	}
 	v := Replaced
-	l.promote(s, rank)
 	if !s.frame {
 		v, s.frame, s.parked = Parked, true, now
 		l.stats.Waiting++
@@ -268,17 +279,20 @@ func (l *Lot) first() int32 {
 	if i := l.queues[rankKnown].first; i >= 0 {
 		return i
 	}
-	fresh, wanted := l.queues[rankNew].first, l.queues[rankWanted].first
+	fresh, wanted, left := l.queues[rankNew].first, l.queues[rankWanted].first, l.queues[rankLeft].first
 	if fresh >= 0 && wanted >= 0 {
 		l.turn = !l.turn
 	}
-	switch {
-	case fresh >= 0 && (wanted < 0 || l.turn):
+	if fresh >= 0 && (wanted < 0 || l.turn) {
 		return fresh
-	case wanted >= 0:
-		return wanted
 	}
-	return l.queues[rankLeft].first
+	if wanted >= 0 && left >= 0 {
+		l.other = !l.other
+	}
+	if wanted < 0 || left >= 0 && !l.other {
+		return left
+	}
+	return wanted
 }
 
 func (l *Lot) unqueue(i int32) {
@@ -353,26 +367,31 @@ func (l *Lot) release(i int32) {
 }
 
 // Expire drops the frames that nobody has refreshed for the Lot's patience,
-// and returns how many. Where loads go well, however slowly, one whose load is on
-// its way is kept until that ends: its client may listen for longer.
-func (l *Lot) Expire(now int64, well bool) (n int) {
+// and returns how many. Unless loads fail, one whose load is on its way is kept until
+// that ends: its client may listen for longer. What queues is left in its order, so
+// that the newest of it makes room.
+func (l *Lot) Expire(now int64, fail bool) (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	was := l.stats.Waiting
+	for _, rank := range [...]int{rankKnown, rankNew} {
+		for i, next := l.queues[rank].first, int32(0); i >= 0; i = next {
+			next = l.slots[i].next
+			if now-l.slots[i].renewed >= l.patience {
+				l.leave(i)
+			}
+		}
+	}
 	for i := range l.inUse {
 		s := &l.slots[i]
-		age := now - s.renewed
-		forget := age >= l.memory || age >= l.patience && s.rank == rankWanted
-		leave := age >= l.patience && (s.queued || !well) && s.rank != rankLeft
-		if s.frame && (forget || leave) {
-			n++
-		}
-		switch {
-		case forget:
+		switch age := now - s.renewed; {
+		case age >= l.memory, age >= l.patience && s.rank == rankWanted && s.queued:
 			l.release(i)
-		case leave:
+		case age >= l.patience && s.rank <= rankNew && fail:
 			l.leave(i)
 		}
 	}
+	n = was - l.stats.Waiting
 	l.stats.Expired += uint64(n)
 	return n
 }

@@ -328,3 +328,11 @@ func TestLengthBeyondAnInt(t *testing.T) {
 		}
 	}
 }
+
+// TestIntegerCutOff: the bytes end where an integer of one byte should be.
+func TestIntegerCutOff(t *testing.T) {
+	var m Message
+	if err := m.Parse([]byte{0x30, 0x02, 0x02, 0x01}); err != ErrTruncated {
+		t.Errorf("%v, want %v", err, ErrTruncated)
+	}
+}

@@ -62,7 +62,9 @@ func flagByte(on bool) byte {
 // wrote. It checks that replies can be made from it, whatever the bytes are.
 func (p *Prepared) UnmarshalBinary(b []byte) error {
 	r := unpacker{b: b}
-	q := Prepared{Verdict: engine.Verdict(r.byte()), byClass: r.byte() == 1}
+	q := Prepared{Verdict: engine.Verdict(r.byte())}
+	classes := r.byte()
+	q.byClass, r.failed = classes == 1, r.failed || classes > 1
 	copy(q.server[:], r.take(4))
 	q.lease, q.t1, q.t2 = r.uint32(), r.uint32(), r.uint32()
 	q.name, q.why = r.text(), r.text()

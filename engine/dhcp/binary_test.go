@@ -88,3 +88,15 @@ func TestBrokenBytesMakeNoBrokenHost(t *testing.T) {
 		}
 	}
 }
+
+// TestPreparedFlagByte: any byte but 1 was read as 0, and so a damaged one was taken.
+func TestPreparedFlagByte(t *testing.T) {
+	for name, p := range saved(t) {
+		b, _ := p.AppendBinary(nil)
+		for b[1] = 2; b[1] < 200; b[1] += 50 {
+			if new(Prepared).UnmarshalBinary(b) == nil {
+				t.Errorf("%s: a flag of %d is taken", name, b[1])
+			}
+		}
+	}
+}

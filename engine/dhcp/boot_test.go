@@ -37,6 +37,7 @@ var (
 		"PXE, no type at all":            {"PXEClient", nil},
 		"PXE, a broken class":            {"PXEClient:Arch:7", nil},
 		"PXE, no digits":                 {"PXEClient:Arch:0000?:UNDI:003016", nil}, // '?' is 15 behind '0', and 15 is an IA32
+		"PXE, a slash":                   {"PXEClient:Arch:0001/:UNDI:003016", nil}, // '/' is -1, and 9 an x64
 		"HTTP, UEFI x64":                 {"HTTPClient:Arch:00016:UNDI:003001", arch(16)},
 		"HTTP, UEFI ARM64":               {"HTTPClient:Arch:00019:UNDI:003001", arch(19)},
 		"iPXE, BIOS":                     {"PXEClient:Arch:00000:UNDI:002001", slices.Concat(arch(0), iPXEClass, []byte{175, 3, 39, 1, 1})},
@@ -60,7 +61,7 @@ func TestBootByClient(t *testing.T) {
 		"PXE, UEFI x64": "ipxe64.efi", "PXE, UEFI x64, by RFC's letter": "ipxe64.efi",
 		"PXE, UEFI x64, two types": "ipxe64.efi", "PXE, UEFI x64, class alone": "ipxe64.efi",
 		"PXE, UEFI IA32": "ipxe32.efi", "PXE, UEFI ARM64": "ipxearm.efi", "PXE, RISC-V": "any",
-		"PXE, no type at all": "any", "PXE, a broken class": "any", "PXE, no digits": "any",
+		"PXE, no type at all": "any", "PXE, a broken class": "any", "PXE, no digits": "any", "PXE, a slash": "any",
 		"HTTP, UEFI x64": "http://boot/ipxe.efi", "HTTP, UEFI ARM64": "http://boot/ipxe.efi",
 		"iPXE, BIOS": "http://boot/menu.ipxe", "iPXE, UEFI x64, class alone": "http://boot/menu.ipxe",
 		"iPXE, class as RFC 3004 has it": "http://boot/menu.ipxe", "another user class": "any",

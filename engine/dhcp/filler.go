@@ -177,7 +177,7 @@ func (s *Server) drop(now time.Time) {
 	if s.health.degraded.Load() {
 		v = engine.InventoryDown
 	}
-	s.cfg.Counter.Add(v, s.cfg.Lot.Expire(now.UnixNano(), !s.health.down.Load()))
+	s.cfg.Counter.Add(v, s.cfg.Lot.Expire(now.UnixNano(), s.health.down.Load()))
 }
 
 // prober keeps asking while the inventory is in trouble and no frame is parked:

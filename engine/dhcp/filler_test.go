@@ -358,3 +358,15 @@ func TestSlowInventoryKeepsUp(t *testing.T) {
 		}
 	})
 }
+
+// TestLateLoadAnswers: a frame whose load is on its way when its time is up is answered
+// when that ends.
+func TestLateLoadAnswers(t *testing.T) {
+	inHall(t, Missing, Config{Loads: 1}, func(t *testing.T, f *hall) {
+		f.inv.set(3500*time.Millisecond, nil)
+		f.get(t, ask{typ: discover}, engine.Parked)
+		f.get(t, ask{typ: discover, mac: clusto.MAC{2, 1}}, engine.Parked)
+		time.Sleep(7100 * time.Millisecond) // of the bubble: the second load began after 3.5 s
+		f.count(t, map[engine.Verdict]uint64{engine.Reply: 1, engine.UnknownHost: 1})
+	})
+}

@@ -43,9 +43,11 @@ func hostsIn(b []byte, most time.Duration) (all map[clusto.MAC]string, whole, su
 			return nil, false, sure
 		}
 		host, mac := b[14+n:14+n+int(size)], clusto.MAC(b[:6])
-		if new(dhcp.Prepared).UnmarshalBinary(host) != nil {
+		var p dhcp.Prepared
+		if p.UnmarshalBinary(host) != nil {
 			return nil, false, sure
 		}
+		host, _ = p.AppendBinary(nil) // a length may stand there in more bytes than it takes
 		age := time.Since(time.Unix(0, int64(binary.BigEndian.Uint64(b[6:]))))
 		sure = sure && (age >= 0 || age < -time.Minute) && (age < most-time.Minute || age >= most)
 		if _, there := all[mac]; !there && age >= 0 && age < most {
@@ -91,7 +93,7 @@ func hostsPart(s *DHCPServer) (part []byte) {
 
 // FuzzSavedHosts: a file of known hosts that was changed in any way, or is none, is refused, and
 // no host taken from it; so is one with anything wrong behind a right sum. What is right gives its
-// hosts, each as it stands there; and they are saved and read once more as they were. All that
+// hosts, each as Prepared reads it there; and they are saved and read once more as they were. All that
 // takes no more memory than a file of that size may.
 func FuzzSavedHosts(f *testing.F) {
 	var log bytes.Buffer
