@@ -118,6 +118,38 @@ func TestReplayKeepsDistances(t *testing.T) {
 	}
 }
 
+// TestReplayOfPacketsWithoutATime: simple packets of pcapng have none (section 4.4 of its
+// specification), and were stamped with 1754, so that three MACs that came
+// together were no uplink.
+func TestReplayOfPacketsWithoutATime(t *testing.T) {
+	t.Parallel()
+	r, err := pcapgo.NewReader(bytes.NewReader(threeOnAPort(t, 0)))
+	must(t, err)
+	var b bytes.Buffer
+	w, err := pcapgo.NewNgWriter(&b, layers.LinkTypeEthernet)
+	must(t, err)
+	must(t, w.Flush())
+	for i := range 3 {
+		data, info, err := r.ReadPacketData()
+		must(t, err)
+		if i == 2 { // it has one
+			info.InterfaceIndex = 0
+			must(t, w.WritePacket(info, data))
+			must(t, w.Flush())
+			continue
+		}
+		n, le := len(data), binary.LittleEndian
+		data = append(data, make([]byte, -n&3)...)
+		size := uint32(16 + len(data))
+		b.Write(slices.Concat(le.AppendUint32(nil, 3), le.AppendUint32(nil, size), le.AppendUint32(nil, uint32(n)), data, le.AppendUint32(nil, size)))
+	}
+	l := newReplayLab(t)
+	out, errs, code := l.replay(write(t, b.Bytes()), "--hold-down", "2s")
+	if want := "frames journaled 3\nevents uplink 3\n"; out != want || errs != "" || code != 0 {
+		t.Errorf("code %d, %s\n%s\nwant\n%s", code, errs, out, want)
+	}
+}
+
 // threeOnAPort is a capture of three MACs on a port, at such distances.
 func threeOnAPort(t *testing.T, apart time.Duration) []byte {
 	t.Helper()

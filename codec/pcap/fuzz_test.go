@@ -126,7 +126,7 @@ func commonBlocks(b []byte) (at int) {
 			}
 		}
 		size, typ := int(order.Uint32(b[at+4:])), order.Uint32(b[at:])
-		if size < 12 { // the shortest block (pcapng section 3.1); to pcapgo, 8 bytes are one
+		if size < 12 || size%4 > 0 { // the shortest block, and what all end at (pcapng section 3.1); to pcapgo, 8 bytes are one, and any end will do
 			return at
 		} else if size > len(b)-at {
 			return at // cut off: pcapgo may make room for 4 GB

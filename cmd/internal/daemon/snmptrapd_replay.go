@@ -146,7 +146,9 @@ func (s *TrapServer) feed(ctx context.Context, r *replay) (taken int, err error)
 		if u.Parse(data, true) == nil {
 			link = &engine.Link{Name: "replay", Up: true, Local: map[netip.Addr]struct{}{netip.AddrFrom4(u.Dst): {}}}
 		}
-		s.at.Store(at.UnixNano())
+		if !at.IsZero() { // a packet may come without a time: it is of that of the one before
+			s.at.Store(at.UnixNano())
+		}
 		var v engine.Verdict
 		dst, v = h.Handle(dst[:0], &engine.Packet{Data: data, Link: link, Truncated: cut})
 		counter.Count(v)
