@@ -45,15 +45,11 @@ func newLab(ctx context.Context, f *flags) (*lab, error) {
 	}
 	l := &lab{flags: f, ctx: ctx}
 	var err error
-	if l.dir, err = os.MkdirTemp("", "clusto-bench-"); err != nil {
-		return nil, err
-	}
-	// Kea and ISC dhcpd give up root, and have to get at their files all the same.
-	if err := os.Chmod(l.dir, 0o777); err != nil {
+	if l.dir, err = folders(); err != nil {
 		return nil, err
 	}
 	l.say("building the programs ...")
-	out, err := exec.CommandContext(ctx, "go", "build", "-o", l.dir+"/", "./cmd/...").CombinedOutput()
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", l.program("")+"/", "./cmd/...").CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("build the programs, which has to be done in the project's folder: %w\n%s", err, out)
 	}
@@ -69,11 +65,24 @@ func newLab(ctx context.Context, f *flags) (*lab, error) {
 	return l, l.clients.AddAddr("cli0", netip.PrefixFrom(clientAddr, network.Bits()))
 }
 
+// folders makes the lab's folder, and that of the programs in it. What runs as root
+// from there nobody else may swap; a server that gives up root reads its
+// configuration all the same.
+func folders() (dir string, err error) {
+	if dir, err = os.MkdirTemp("", "clusto-bench-"); err != nil {
+		return "", err
+	}
+	return dir, errors.Join(os.Chmod(dir, 0o755), os.Mkdir(filepath.Join(dir, "programs"), 0o700))
+}
+
 func (l *lab) close() error { return errors.Join(l.clients.Close(), os.RemoveAll(l.dir)) }
 
 func (l *lab) say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
 func (l *lab) file(name string) string { return filepath.Join(l.dir, name) }
+
+// program gives the path of one of ours.
+func (l *lab) program(name string) string { return filepath.Join(l.dir, "programs", name) }
 
 // host gives the number of a host's address and MAC.
 func (l *lab) host(i int) (addr netip.Addr, mac string) {

@@ -100,7 +100,7 @@ func (l *lab) discover(s *server, args ...string) (figures, int, error) {
 // storm runs clusto-storm.
 func (l *lab) storm(mode string, args ...string) (f figures, replies int, err error) {
 	args = append([]string{mode, "--interface", "cli0", "--macs", l.macs(), "--json", "--quiet"}, args...)
-	text, err := l.load([]int{1}, l.file("clusto-storm"), args...)
+	text, err := l.load([]int{1}, l.program("clusto-storm"), args...)
 	if err != nil {
 		return f, 0, err
 	}

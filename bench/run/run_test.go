@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -144,6 +146,19 @@ func TestAskedRate(t *testing.T) {
 	for _, line := range lines[i-1 : i+2] {
 		if n := strings.Count(line, "|"); n != strings.Count(lines[i], "|") {
 			t.Errorf("%d bars: %s", n, line)
+		}
+	}
+}
+
+func TestFoldersAreNotOthers(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	dir, err := folders()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]os.FileMode{dir: 0o755, filepath.Join(dir, "programs"): 0o700} {
+		if st, err := os.Stat(path); err != nil || st.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v, want %v", path, st.Mode(), err, want)
 		}
 	}
 }

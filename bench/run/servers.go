@@ -56,7 +56,7 @@ func (s *server) installed() string {
 }
 
 func startMirror(l *lab) ([]*process, error) {
-	p, err := l.start(l.file("clusto-storm"), "mirror", "--interface", "srv0")
+	p, err := l.start(l.program("clusto-storm"), "mirror", "--interface", "srv0")
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func prepareClusto(l *lab) error {
 	if err := os.WriteFile(l.file("services.conf"), []byte("{}\n"), 0o600); err != nil {
 		return err
 	}
-	out, err := exec.Command(l.file("clusto"), "import", l.file("site.yaml"), "--db", l.file("clusto.db")).CombinedOutput()
+	out, err := exec.Command(l.program("clusto"), "import", l.file("site.yaml"), "--db", l.file("clusto.db")).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("clusto import: %w\n%s", err, out)
 	}
@@ -98,7 +98,7 @@ func startClusto(l *lab) ([]*process, error) {
 }
 
 func (l *lab) startHTTPD() (*process, error) {
-	h, err := l.start(l.file("clusto-httpd"), "--config", l.file("services.conf"), "--db", l.file("clusto.db"), "--listen", apiAddr)
+	h, err := l.start(l.program("clusto-httpd"), "--config", l.file("services.conf"), "--db", l.file("clusto.db"), "--listen", apiAddr)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (l *lab) startHTTPD() (*process, error) {
 }
 
 func (l *lab) startDHCPD(api string, ready func(*process) bool) (*process, error) {
-	d, err := l.start(l.file("clusto-dhcpd"),
+	d, err := l.start(l.program("clusto-dhcpd"),
 		"--config", l.file("services.conf"), "--interface", "srv0", "--api-url", api,
 		"--metrics", metricsAddr, "--cache-file", "", "--workers", "1")
 	if err != nil {
@@ -236,7 +236,7 @@ func startDnsmasq(l *lab) ([]*process, error) {
 // answers waits until a server answers one host.
 func (l *lab) answers(p *process) error {
 	err := l.await(p, func() bool {
-		_, err := l.load(nil, l.file("clusto-storm"), "discover", "-i", "cli0", "--macs", firstMAC+"+1", "-n", "1", "--timeout", "200ms", "-q")
+		_, err := l.load(nil, l.program("clusto-storm"), "discover", "-i", "cli0", "--macs", firstMAC+"+1", "-n", "1", "--timeout", "200ms", "-q")
 		return err == nil
 	})
 	if err != nil {

@@ -37,7 +37,7 @@ func (l *lab) burst(n int) (r burstResult, err error) {
 		return r, err
 	}
 	defer h.stop()
-	d, err := l.start(l.file("clusto-snmptrapd"), "--config", l.file("services.conf"), "--interface", "srv0",
+	d, err := l.start(l.program("clusto-snmptrapd"), "--config", l.file("services.conf"), "--interface", "srv0",
 		"--api-url", "http://"+apiAddr, "--metrics", metricsAddr, "--journal", l.file("journal"))
 	if err != nil {
 		return r, err
