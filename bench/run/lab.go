@@ -165,6 +165,10 @@ func (p *process) stop() {
 	}
 }
 
+// loadMost is how long a load may take: perfdhcp's avalanche never ends where a server does
+// not answer a host.
+const loadMost = 10 * time.Minute
+
 // load runs a program beside cli0 and gives what it prints. Of some a code is no
 // error: they tell by it that something was lost.
 func (l *lab) load(codes []int, name string, args ...string) (string, error) {
@@ -181,9 +185,13 @@ func (l *lab) load(codes []int, name string, args ...string) (string, error) {
 			return "", err
 		}
 	}
-	stop := context.AfterFunc(l.ctx, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })
-	defer stop()
+	ctx, cancel := context.WithTimeout(l.ctx, loadMost)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })()
 	err := cmd.Wait()
+	if ctx.Err() != nil && l.ctx.Err() == nil {
+		return "", fmt.Errorf("%s did not end in %s: the server does not answer all hosts, perhaps", filepath.Base(name), loadMost)
+	}
 	for _, code := range codes {
 		if cmd.ProcessState.ExitCode() == code {
 			err = nil
