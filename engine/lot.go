@@ -26,8 +26,8 @@ type LotConfig struct {
 // takes the place of what waits already, a full Lot sends the newcomer away
 // (shedding the oldest would collapse under a storm), and what waits too long
 // is dropped. The MAC of a frame that nobody has come for is left behind, so that
-// its host is there when the client sends again, as long as nothing else needs the
-// loaders or the room. MACs are handed out to loaders in the order they came, known ones
+// its host is there when the client sends again, unless a newcomer needs the
+// room. MACs are handed out to loaders in the order they came, known ones
 // that wait first, and none to two loaders at once while its frame waits. All
 // memory is allocated at the start.
 type Lot struct {

@@ -165,13 +165,9 @@ func (p *process) stop() {
 	}
 }
 
-// loadMost is how long a load may take: perfdhcp's avalanche never ends where a server does
-// not answer a host.
-const loadMost = 10 * time.Minute
-
 // load runs a program beside cli0 and gives what it prints. Of some a code is no
-// error: they tell by it that something was lost.
-func (l *lab) load(codes []int, name string, args ...string) (string, error) {
+// error: they tell by it that something was lost. It ends with ctx.
+func (l *lab) load(ctx context.Context, codes []int, name string, args ...string) (string, error) {
 	cmd := exec.Command(name, args...)
 	var out, log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &log
@@ -185,12 +181,10 @@ func (l *lab) load(codes []int, name string, args ...string) (string, error) {
 			return "", err
 		}
 	}
-	ctx, cancel := context.WithTimeout(l.ctx, loadMost)
-	defer cancel()
 	defer context.AfterFunc(ctx, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })()
 	err := cmd.Wait()
-	if ctx.Err() != nil && l.ctx.Err() == nil {
-		return "", fmt.Errorf("%s did not end in %s: the server does not answer all hosts, perhaps", filepath.Base(name), loadMost)
+	if ctx.Err() != nil {
+		return "", fmt.Errorf("%s was ended: %w", filepath.Base(name), context.Cause(ctx))
 	}
 	for _, code := range codes {
 		if cmd.ProcessState.ExitCode() == code {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -64,8 +65,8 @@ var loads = []*load{
 	{name: "window", about: "DISCOVER -> OFFER, 256 under way", run: func(l *lab, s *server) (figures, int, error) {
 		return l.discover(s, "-w", "256", "-t", l.Time.String())
 	}},
-	// A peer has its answers dropped for want of room in a socket's buffer, and what
-	// is lost holds one of 256 places for a second; with 32, it has room for all.
+	// Of 256 requests a peer's socket may not have room for all, and what is lost holds
+	// its place for a second; for 32 there is room.
 	{name: "window32", about: "DISCOVER -> OFFER, 32 under way", run: func(l *lab, s *server) (figures, int, error) {
 		return l.discover(s, "-w", "32", "-t", l.Time.String())
 	}},
@@ -100,7 +101,7 @@ func (l *lab) discover(s *server, args ...string) (figures, int, error) {
 // storm runs clusto-storm.
 func (l *lab) storm(mode string, args ...string) (f figures, replies int, err error) {
 	args = append([]string{mode, "--interface", "cli0", "--macs", l.macs(), "--json", "--quiet"}, args...)
-	text, err := l.load([]int{1}, l.program("clusto-storm"), args...)
+	text, err := l.load(l.ctx, []int{1}, l.program("clusto-storm"), args...)
 	if err != nil {
 		return f, 0, err
 	}
@@ -121,10 +122,16 @@ var (
 	avalancheGot   = regexp.MustCompile(`(?m)^received packets: ([0-9]+)`) // OFFERs, then ACKs
 )
 
+// avalancheMost is how long an avalanche may take: perfdhcp's never ends where a server does
+// not answer a host.
+const avalancheMost = 10 * time.Minute
+
 // avalanche runs perfdhcp as a relay with all hosts behind it.
 func (l *lab) avalanche(_ *server) (f figures, replies int, err error) {
 	begun := time.Now()
-	text, err := l.load([]int{3}, "perfdhcp", "-4", "-B", "-l", "cli0", "-M", l.file("macs"), "--scenario", "avalanche", "-R", strconv.Itoa(l.Hosts), serverAddr.String())
+	ctx, cancel := context.WithTimeoutCause(l.ctx, avalancheMost, fmt.Errorf("it took %s; the server does not answer all hosts, perhaps", avalancheMost))
+	defer cancel()
+	text, err := l.load(ctx, []int{3}, "perfdhcp", "-4", "-B", "-l", "cli0", "-M", l.file("macs"), "--scenario", "avalanche", "-R", strconv.Itoa(l.Hosts), serverAddr.String())
 	if err != nil {
 		return f, 0, err
 	}

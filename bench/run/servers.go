@@ -236,7 +236,7 @@ func startDnsmasq(l *lab) ([]*process, error) {
 // answers waits until a server answers one host.
 func (l *lab) answers(p *process) error {
 	err := l.await(p, func() bool {
-		_, err := l.load(nil, l.program("clusto-storm"), "discover", "-i", "cli0", "--macs", firstMAC+"+1", "-n", "1", "--timeout", "200ms", "-q")
+		_, err := l.load(l.ctx, nil, l.program("clusto-storm"), "discover", "-i", "cli0", "--macs", firstMAC+"+1", "-n", "1", "--timeout", "200ms", "-q")
 		return err == nil
 	})
 	if err != nil {
