@@ -98,18 +98,8 @@ func hostsPart(s *DHCPServer) (part []byte) {
 func FuzzSavedHosts(f *testing.F) {
 	var log bytes.Buffer
 	dir := corpus.Folder(f)
-	file := filepath.Join(dir, "hosts")
-	old := keeper(f, "http://a", file, &log)
-	fillKeeper(old, 5)
-	if _, err := old.writeHosts(file); err != nil {
-		f.Fatal(err)
-	}
-	good, err := os.ReadFile(file)
-	if err != nil {
-		f.Fatal(err)
-	}
+	old, good := saved(f, filepath.Join(dir, "hosts"), 5, &log)
 	part := hostsPart(old)
-	const most = 1 << 62 // a file of the corpus does not get too old
 	if all, whole, _ := fileIn(good, most); !whole || !maps.Equal(all, known(old)) {
 		f.Fatalf("%x is saved (whole: %v), want %x", all, whole, known(old))
 	}
@@ -129,29 +119,16 @@ func FuzzSavedHosts(f *testing.F) {
 		if len(data) > 1<<16 {
 			return
 		}
-		put := bytes.Clone(good)
-		switch at := int(at) % len(good); how % 4 {
-		case 0:
-			put = savedFile(data)
-		case 1:
-			copy(put[at:], data)
-		case 2:
-			put = append(put[:at], data...)
-		case 3:
-			put = data
-		}
+		put := spoilt(good, data, int(at)%len(good), how)
 		want, whole, sure := fileIn(put, most)
 		if !sure {
 			return
 		}
-		s, name := bareKeeper(t, "http://a", file, &log), filepath.Join(dir, "put")
-		s.cfg.MaxStale, s.cfg.CacheSize = most, 1<<14
-		if err := s.makeInventory(); err != nil {
-			t.Fatal(err)
-		}
+		name := filepath.Join(dir, "put")
 		if err := os.WriteFile(name, put, 0o600); err != nil {
 			t.Fatal(err)
 		}
+		s := patient(t, name, &log)
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		_, n, err := s.readHosts(name)
@@ -165,19 +142,50 @@ func FuzzSavedHosts(f *testing.F) {
 		if got := known(s); !maps.Equal(got, want) || n != len(want) {
 			t.Fatalf("%d hosts (%d told), want %d: %x, want %x", len(got), n, len(want), got, want)
 		}
-		if n == 0 {
-			return
-		}
-		again := bareKeeper(t, "http://a", file, &log)
-		again.cfg.MaxStale, again.cfg.CacheSize = most, 1<<14
-		if err := again.makeInventory(); err != nil {
-			t.Fatal(err)
-		}
-		if wrote, err := s.writeHosts(name); err != nil || wrote != n {
-			t.Fatalf("%d of %d written: %v", wrote, n, err)
-		}
-		if _, read, err := again.readHosts(name); err != nil || read != n || !maps.Equal(known(again), want) {
-			t.Errorf("%d of %d once more: %v", read, n, err)
+		if n > 0 {
+			onceMore(t, s, name, want, &log)
 		}
 	})
+}
+
+// most is how old a file of the corpus may be: it does not get too old.
+const most = 1 << 62
+
+// patient is a server that takes hosts of any age.
+func patient(t *testing.T, file string, log *bytes.Buffer) *DHCPServer {
+	t.Helper()
+	s := bareKeeper(t, "http://a", file, log)
+	s.cfg.MaxStale, s.cfg.CacheSize = most, 1<<14
+	if err := s.makeInventory(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// spoilt gives a file around data as its hosts, a saved one that is overwritten with data or ends with it, or
+// data alone.
+func spoilt(good, data []byte, at int, how byte) []byte {
+	b := bytes.Clone(good)
+	switch how % 4 {
+	case 0:
+		return savedFile(data)
+	case 1:
+		copy(b[at:], data)
+		return b
+	case 2:
+		return append(b[:at], data...)
+	}
+	return data
+}
+
+// onceMore: hosts that were read are saved, and read by another server as they were.
+func onceMore(t *testing.T, s *DHCPServer, name string, want map[clusto.MAC]string, log *bytes.Buffer) {
+	t.Helper()
+	if wrote, err := s.writeHosts(name); err != nil || wrote != len(want) {
+		t.Fatalf("%d of %d written: %v", wrote, len(want), err)
+	}
+	again := patient(t, name, log)
+	if _, read, err := again.readHosts(name); err != nil || read != len(want) || !maps.Equal(known(again), want) {
+		t.Errorf("%d of %d once more: %v", read, len(want), err)
+	}
 }

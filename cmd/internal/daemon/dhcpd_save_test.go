@@ -55,6 +55,21 @@ func fillKeeper(s *DHCPServer, n int) {
 	s.setNetworks([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")})
 }
 
+// saved has a server save what it knows, and gives both.
+func saved(t testing.TB, file string, hosts int, log *bytes.Buffer) (s *DHCPServer, b []byte) {
+	t.Helper()
+	s = keeper(t, "http://a", file, log)
+	fillKeeper(s, hosts)
+	if _, err := s.writeHosts(file); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, b
+}
+
 func TestHostsAreKept(t *testing.T) {
 	const n = 500
 	var log bytes.Buffer
@@ -88,15 +103,7 @@ func TestHostsAreKept(t *testing.T) {
 func TestDamagedFileIsNotUsed(t *testing.T) {
 	var log bytes.Buffer
 	file := filepath.Join(t.TempDir(), "hosts")
-	old := keeper(t, "http://a", file, &log)
-	fillKeeper(old, 3)
-	if _, err := old.writeHosts(file); err != nil {
-		t.Fatal(err)
-	}
-	good, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, good := saved(t, file, 3, &log)
 	refused := func(what, url string, data []byte) {
 		t.Helper()
 		if err := os.WriteFile(file, data, 0o600); err != nil {
