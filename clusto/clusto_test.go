@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -49,14 +50,33 @@ func TestParseMACRefuses(t *testing.T) {
 	}
 }
 
-// FuzzParseMAC: what is taken is its twelve digits, and comes back in every spelling;
-// nothing panics.
+// aMAC is a MAC in one of the forms of ParseMAC: groups of equal length, one separator
+// between them all.
+var aMAC = func() *regexp.Regexp {
+	forms := []string{"[0-9a-f]{12}"}
+	for _, between := range []string{":", "-", `\.`} {
+		for _, group := range []int{2, 4, 6} {
+			digits := fmt.Sprintf("[0-9a-f]{%d}", group)
+			forms = append(forms, digits+strings.Repeat(between+digits, 12/group-1))
+		}
+	}
+	return regexp.MustCompile("^(?i:" + strings.Join(forms, "|") + ")$")
+}()
+
+// FuzzParseMAC: a text is taken if it has one of the forms, and only then; it is its twelve
+// digits. Any six bytes come back in every spelling.
 func FuzzParseMAC(f *testing.F) {
 	for _, s := range slices.Concat(testMACs, noMACs) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
+		var drawn MAC
+		copy(drawn[:], s)
+		readBack(t, drawn)
 		m, err := ParseMAC(s)
+		if (err == nil) != aMAC.MatchString(s) {
+			t.Errorf("%q is %v, %v", s, m, err)
+		}
 		if err != nil {
 			return
 		}
@@ -64,12 +84,17 @@ func FuzzParseMAC(f *testing.F) {
 		if got := fmt.Sprintf("%x", m[:]); got != strings.ToLower(digits) {
 			t.Errorf("%q is %s", s, got)
 		}
-		for _, form := range m.Spellings() {
-			if back, err := ParseMAC(form); back != m || err != nil {
-				t.Errorf("%q is %v, and that as %q is %v (%v)", s, m, form, back, err)
-			}
-		}
+		readBack(t, m)
 	})
+}
+
+func readBack(t *testing.T, m MAC) {
+	t.Helper()
+	for _, form := range m.Spellings() {
+		if back, err := ParseMAC(form); back != m || err != nil {
+			t.Errorf("%x as %q is %x, %v", m[:], form, back[:], err)
+		}
+	}
 }
 
 func TestMACText(t *testing.T) {
