@@ -24,7 +24,10 @@ const (
 	enough    = 100 // hosts, objects and changes that are taken of a stream
 )
 
-var errEnough = errors.New("enough of it")
+var (
+	errEnough = errors.New("enough of it")
+	errHeard  = errors.New("enough is heard")
+)
 
 // stranger answers every request alike: lists of the original's with list, all
 // else with one. What is endless comes again and again.
@@ -89,7 +92,7 @@ func (b *answer) Close() error { return nil }
 // listener takes a few changes, and hears no more.
 type listener struct {
 	heard int
-	stop  context.CancelFunc
+	stop  func()
 }
 
 func (l *listener) hear() {
@@ -105,11 +108,12 @@ func (l *listener) Lost(error)                     { l.hear() }
 // FuzzAnswers: whatever a server answers, a call gives what can be understood, or an
 // error of one line that says whom it asked and what for; only what was asked for
 // can be said not to be found or in conflict. No answer takes more memory than its
-// bound, however long it is.
+// bound, however long it is. What a server in order answers is taken.
 func FuzzAnswers(f *testing.F) {
 	const host = `{"mac":"00:1e:c9:00:00:01","name":"s0001","type":"server"}`
 	const record = `{"object":"/server/s0001","driver":"basicserver","attrs":[{"key":"port-nic-eth","subkey":"mac","number":1,"datatype":"string","value":"00:1e:c9:00:00:01"},` +
 		`{"key":"ip","subkey":"ipstring","number":0,"datatype":"string","value":"10.0.0.1"},{"key":"ip","subkey":"manager","number":0,"datatype":"relation","value":"/server/s0001"}],"parents":["/server/s0001"]}`
+	wellAnswered(f, host, record)
 	for _, body := range []string{
 		host, host + "\n", host + "\n" + `{"end":true,"count":1}` + "\n", `{"error":"no\nsuch host","not_found":true}`, `{"error":"x","index":-3}`, `{"error":"x","index":0}`, record,
 		`{"hosts":[{}],"networks":[{}],"entities":[{}],"attrs":[{}],"api":2,"applied":1,"results":[{"index":0}]}`, `{"networks":[{"prefix":"10.0.0.0/33"}]}`,
@@ -147,9 +151,42 @@ func FuzzAnswers(f *testing.F) {
 	})
 }
 
+// wellAnswered: each call takes the answer of a server in order.
+func wellAnswered(tb testing.TB, host, record string) {
+	tb.Helper()
+	const plain, lines = "application/json", "application/x-ndjson"
+	const entity = `{"name":"s0001","type":"server","driver":"basicserver","attrs":[],"parents":[]}`
+	end := "\n" + `{"end":true,"count":1}` + "\n"
+	good := map[string]struct{ typ, body string }{
+		"Host":       {plain, host},
+		"Find":       {plain, `{"hosts":[` + host + `]}`},
+		"Networks":   {plain, `{"networks":[{"name":"n","prefix":"10.0.0.0/8"}]}`},
+		"Ready":      {plain, `{"api":2}`},
+		"Hosts":      {lines, host + end},
+		"Objects":    {lines, entity + end},
+		"Change":     {plain, `{"applied":2,"results":[{"index":1}]}`},
+		"BootServer": {plain, `{"attrs":[]}`},
+		"Follow":     {"text/event-stream", strings.Repeat("event: hello\ndata: {\"seq\":1}\nid: 1-a\n\n", enough)},
+		"Object":     {plain, entity},
+		"Entities":   {plain, `{"entities":[` + entity + `]}`},
+		"Attrs":      {plain, `{"attrs":[{"key":"k"}]}`},
+	}
+	s := &stranger{status: http.StatusOK, list: []byte(`["/server/s0001"]`), lists: true}
+	for name, call := range everyCall(tb, s) {
+		answer, ok := good[name]
+		if strings.HasPrefix(name, "of old, ") {
+			answer.typ, answer.body, ok = plain, record, true
+		}
+		s.typ, s.one = answer.typ, []byte(answer.body)
+		if err := call(tb.Context()); !ok || err != nil && !errors.Is(err, errHeard) {
+			tb.Errorf("%s: %v, of %q", name, err, answer.body)
+		}
+	}
+}
+
 // everyCall is all that can be asked, of a server of either kind. What is read of an entity
 // without bound but its size is left out for what is endless.
-func everyCall(t *testing.T, s *stranger) map[string]func(context.Context) error {
+func everyCall(t testing.TB, s *stranger) map[string]func(context.Context) error {
 	t.Helper()
 	mac := clusto.MAC{0, 0x1e, 0xc9, 0, 0, 1}
 	cfg := Config{URL: hostile, MaxBody: bodyLimit, Patience: 1, Timeout: time.Minute}
@@ -211,7 +248,7 @@ func some[T any]() func(*T) error {
 }
 
 // change sends two operations: only one of them can be refused, or have a result.
-func change(ctx context.Context, t *testing.T, c *Client) error {
+func change(ctx context.Context, t testing.TB, c *Client) error {
 	t.Helper()
 	results, err := c.Change(ctx, []clusto.Op{{Op: "has", Name: "a"}, {Op: "has", Name: "b"}})
 	if op := (*clusto.OpError)(nil); errors.As(err, &op) {
@@ -226,10 +263,11 @@ func change(ctx context.Context, t *testing.T, c *Client) error {
 	return err
 }
 
+// follow ends in an error always, of kind errHeard if it has heard enough.
 func follow(ctx context.Context, c *Client) error {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	return (&session{c: c, f: &listener{stop: stop}}).run(ctx)
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	return (&session{c: c, f: &listener{stop: func() { stop(errHeard) }}}).run(ctx)
 }
 
 // told: an error is a line that names the server and the call, and of a known kind.
