@@ -16,19 +16,21 @@ import (
 	"github.com/clusto/clusto-engine/fuzz/corpus"
 )
 
-// captures are files of --replay, whole and damaged, that have been of interest.
+// captures are files of --replay, two whole ones of three packets and damaged ones, that have been of interest.
 func captures(tb testing.TB) [][]byte {
 	tb.Helper()
 	pcap, ng := contents(tb, recording), pcapng(tb)
-	pcap, ng = pcap[:24+3*200], ng[:1024]
-	all := [][]byte{pcap, ng, pcap[:24], ng[:20], nil, {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff}}
+	first := bytes.Index(ng, []byte{6, 0, 0, 0}) // an enhanced packet
+	block := int(binary.LittleEndian.Uint32(ng[first+4:]))
+	cut, ngCut := pcap[:24+3*200], ng[:first+3*block+100]
+	pcap, ng = pcap[:24+3*(16+174)], ng[:first+3*block]
+	all := [][]byte{pcap, ng, cut, ngCut, pcap[:24], ng[:20], nil, {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff}}
 	// The version, the longest packet and the link type of a pcap; the two lengths of its first packet, one of
 	// its second.
 	for _, at := range []int{4, 16, 20, 24 + 8, 24 + 12, 24 + 16 + 174 + 8} {
 		all = append(all, patched(pcap, at, 0xff, 0xff, 0xff, 0x7f))
 	}
-	first := bytes.Index(ng, []byte{6, 0, 0, 0}) // an enhanced packet
-	// Each word of it; and it as a simple and as an obsolete packet, of other lengths.
+	// Each word of the first enhanced packet; and it as a simple and as an obsolete packet, of other lengths.
 	for at := 4; at < 28; at += 4 {
 		all = append(all, patched(ng, first+at, 0xff, 0xff, 0xff, 0x7f), patched(ng, first, 3, 0, 0, 0, byte(8+at)), patched(ng, first, 2, 0, 0, 0, byte(8+at)))
 	}
@@ -46,9 +48,13 @@ func patched(b []byte, at int, with ...byte) []byte {
 // FuzzCapture: whatever is in a file for --replay, it is refused in one line, or its
 // frames come, as they stand in the file and in that order; the end of the file is that
 // of the capture only behind a whole packet, and anything else is an error. A length
-// that the file claims takes no memory.
+// that the file claims takes no memory. Whole captures are taken.
 func FuzzCapture(f *testing.F) {
-	for _, b := range captures(f) {
+	seeds := captures(f)
+	for _, b := range seeds[:2] {
+		threeFrames(f, b)
+	}
+	for _, b := range seeds {
 		f.Add(b)
 	}
 	name := filepath.Join(corpus.Folder(f), "capture")
@@ -89,8 +95,22 @@ func FuzzCapture(f *testing.F) {
 	})
 }
 
+// threeFrames: a whole capture gives its packets.
+func threeFrames(tb testing.TB, b []byte) {
+	tb.Helper()
+	file, err := os.Open(write(tb, b))
+	must(tb, err)
+	defer file.Close()
+	next, err := readCapture(file)
+	must(tb, err)
+	frames, err := all(tb, next, len(b))
+	if err != nil || len(frames) != 3 || slices.ContainsFunc(frames, func(b []byte) bool { return len(b) != 174 }) {
+		tb.Fatalf("%d frames, and %v", len(frames), err)
+	}
+}
+
 // all reads a capture to its end.
-func all(t *testing.T, next daemon.Frames, size int) (frames [][]byte, err error) {
+func all(t testing.TB, next daemon.Frames, size int) (frames [][]byte, err error) {
 	t.Helper()
 	for {
 		data, _, _, err := next()
@@ -106,7 +126,7 @@ func all(t *testing.T, next daemon.Frames, size int) (frames [][]byte, err error
 	}
 }
 
-func oneSentence(t *testing.T, err error) {
+func oneSentence(t testing.TB, err error) {
 	t.Helper()
 	if text := err.Error(); text == "" || strings.ContainsAny(text, "\n\r") {
 		t.Errorf("%q", text)
