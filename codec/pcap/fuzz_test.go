@@ -13,7 +13,9 @@ import (
 )
 
 // FuzzAgainstPcapgo: what pcapgo reads is read alike, packet by packet, up to the first
-// place where the two differ on purpose; and whatever it is, reading it ends.
+// place where the two differ on purpose; and whatever it is, reading it ends. What pcapgo
+// refuses, or has no packet of, is not compared: FuzzCapture of clusto-snmptrapd holds that each
+// frame that we take stands in the file.
 func FuzzAgainstPcapgo(f *testing.F) {
 	for _, order := range orders {
 		for _, c := range samples(order) {
@@ -72,7 +74,8 @@ func openPcapgo(b []byte) (next func() ([]byte, gopacket.CaptureInfo, error), li
 	} else {
 		var r *pcapgo.Reader
 		if r, err = pcapgo.NewReader(bytes.NewReader(b)); err == nil {
-			// Its own bound is the file's, up to 4 GB, and 0 is a bound to it.
+			// Its own bound is the file's, up to 4 GB, and 0 is a bound to it. That no packet is longer (pcap
+			// section 4) we hold up to MaxPacket, and to us, as to libpcap, 0 is none.
 			if r.Snaplen() == 0 || r.Snaplen() > MaxPacket {
 				r.SetSnaplen(MaxPacket)
 			}
@@ -95,7 +98,7 @@ func common(b []byte) []byte {
 	if isNG(b) {
 		return b[:commonBlocks(b)]
 	}
-	if len(b) < 24 || bytes.HasPrefix(b, []byte{0x1f, 0x8b}) { // we leave gzip to others
+	if len(b) < 24 || bytes.HasPrefix(b, []byte{0x1f, 0x8b}) { // gzip is no part of the format: we leave it to others, pcapgo reads what is in it
 		return nil
 	}
 	order := binary.ByteOrder(binary.LittleEndian)
@@ -129,7 +132,7 @@ func commonBlocks(b []byte) (at int) {
 		if size < 12 || size%4 > 0 { // the shortest block, and what all end at (pcapng section 3.1); to pcapgo, 8 bytes are one, and any end will do
 			return at
 		} else if size > len(b)-at {
-			return at // cut off: pcapgo may make room for 4 GB
+			return at // cut off: a block has all of its length (pcapng section 3.1); pcapgo may make room for 4 GB of it
 		}
 		body := b[at+8 : at+size-4]
 		switch {
