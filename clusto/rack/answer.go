@@ -88,6 +88,8 @@ func (l *Layout) judge(p *Placement, e Event, rack string) error {
 		switch {
 		case !entityPattern.MatchString(c.To) || !socketPattern.MatchString(c.ToNum):
 			return fmt.Errorf("connection of %.40q to %.40q, %.40q: want the name of a device, and of its port", c.Port, c.To, c.ToNum)
+		case !entityPattern.MatchString(c.Port) || !entityPattern.MatchString(c.Num):
+			return fmt.Errorf("connection of %.40q, %.40q: want a type of ports, as in nic-eth, and the number of one", c.Port, c.Num)
 		case own[end]:
 			return fmt.Errorf("%s %s is connected twice", c.Port, c.Num)
 		}

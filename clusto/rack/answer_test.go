@@ -45,6 +45,9 @@ func TestAnswersThatAreRefused(t *testing.T) {
 		{"another type of port", also(`{"port": "usb", "num": 1, "to": "r1-sw1", "to_num": 1}`), "has no usb 1 to plug into it; it has none"},
 		{"no name", also(`{"port": "nic-eth", "num": 2, "to": "a/b", "to_num": 1}`), `to "a/b", "1": want the name of a device, and of its port`},
 		{"no number", also(`{"port": "nic-eth", "num": 2, "to": "r1-sw2", "to_num": {}}`), "want the name of a device, and of its port"},
+		{"a port of two lines", also(`{"port": "nic\neth", "num": 2, "to": "r1-sw2", "to_num": 1}`), `connection of "nic\neth", "2": want a type of ports`},
+		{"a number of two lines", also(`{"port": "nic-eth", "num": [
+2], "to": "r1-sw2", "to_num": 1}`), `connection of "nic-eth", "[\n2]": want a type of ports`},
 		{"no number either", also(`{"port": "nic-eth", "num": null, "to": "r1-sw2", "to_num": 1}`), "has no nic-eth"},
 	} {
 		p, err := l.answer([]byte(test.in), event, "r1")

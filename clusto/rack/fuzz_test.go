@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/clusto/clusto-engine/clusto"
 )
@@ -21,35 +22,7 @@ import (
 // a full rack are at one place only where it tells something; and Place knows the ports that
 // there are and no others. A layout of the right form is not refused, whatever its numbers.
 func FuzzLayout(f *testing.F) {
-	f.Add([]byte(Example))
-	for _, glob := range []string{"layouts/*.json", "testdata/*.json"} {
-		files, err := filepath.Glob(glob)
-		if err != nil || files == nil {
-			f.Fatal(files, err)
-		}
-		for _, name := range files {
-			data, err := os.ReadFile(name)
-			if err != nil {
-				f.Fatal(err)
-			}
-			f.Add(data)
-		}
-	}
-	// Made as the tests of Check make theirs: ranges that overlap or go backwards and an outlet twice; lists;
-	// a power strip of another driver; a program instead of servers.
-	f.Add([]byte(with(`{"ports": ["1-3", "3-5"], "ru": "3-1", "outlets": "aa1, aa1, bb7"}`)))
-	f.Add([]byte(with(`{"ports": [1, 2], "ru": [1, 2], "driver": "penguinserver2u", "outlets": ["aa1", "aa1"], "console": 48}`)))
-	f.Add([]byte(devices(sw, `"power": {"suffix": "p", "driver": "basicpowerstrip", "ru": 36, "port": 1}`)))
-	f.Add([]byte(`{"name": "x", "devices": {` + sw + `}, "exec": "place", "timeout": "1ms"}`))
-	// What is wrong is on lines of its own, behind what is right; and what is not there: units on either side,
-	// ports of what a cable leads to, ports that it begins at; and programs that are none.
-	f.Add([]byte(with("{\n\"ports\": \"1-2\",\n\"ru\": \"36, 46\",\n\"outlets\":\n\"aa1, aa8\"}", "{\"ports\": [3, 2],\n\"ru\": \"0\"}", `{"ports": "49, 0", "ru": "1-2", "console": "1, 49", "outlets": "ca1, 5"}`)))
-	f.Add([]byte(devices(sw, `"console": {"suffix": "ts1", "driver": "basicconsoleserver", "ru": 36, "port": 49}`, `"power": {"suffix": "p", "driver": "basicpowerstrip", "ru": 4, "console": 1}`)))
-	for _, path := range []string{"fuzz_test.go", "/bin/sh", "/", "/nowhere"} {
-		f.Add([]byte(`{"name": "x", "devices": {` + sw + "},\n\"exec\": \"" + path + `"}`))
-	}
-	f.Add([]byte(with(`{"ports": "1-3", "ru": "1-3"}`, "{\"ru\": \"5-6\",\n\"ports\": \"3-4\"}", `{"ports": "4", "ru": "7"}`)))
-	f.Add([]byte(`{}`))
+	addLayouts(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		l, err := Parse("x.json", data)
 		if err != nil {
@@ -85,6 +58,39 @@ func FuzzLayout(f *testing.F) {
 			places(t, l)
 		}
 	})
+}
+
+func addLayouts(f *testing.F) {
+	f.Helper()
+	f.Add([]byte(Example))
+	for _, glob := range []string{"layouts/*.json", "testdata/*.json"} {
+		files, err := filepath.Glob(glob)
+		if err != nil || files == nil {
+			f.Fatal(files, err)
+		}
+		for _, name := range files {
+			data, err := os.ReadFile(name)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(data)
+		}
+	}
+	// Made as the tests of Check make theirs: ranges that overlap or go backwards and an outlet twice; lists;
+	// a power strip of another driver; a program instead of servers.
+	f.Add([]byte(with(`{"ports": ["1-3", "3-5"], "ru": "3-1", "outlets": "aa1, aa1, bb7"}`)))
+	f.Add([]byte(with(`{"ports": [1, 2], "ru": [1, 2], "driver": "penguinserver2u", "outlets": ["aa1", "aa1"], "console": 48}`)))
+	f.Add([]byte(devices(sw, `"power": {"suffix": "p", "driver": "basicpowerstrip", "ru": 36, "port": 1}`)))
+	f.Add([]byte(`{"name": "x", "devices": {` + sw + `}, "exec": "place", "timeout": "1ms"}`))
+	// What is wrong is on lines of its own, behind what is right; and what is not there: units on either side,
+	// ports of what a cable leads to, ports that it begins at; and programs that are none.
+	f.Add([]byte(with("{\n\"ports\": \"1-2\",\n\"ru\": \"36, 46\",\n\"outlets\":\n\"aa1, aa8\"}", "{\"ports\": [3, 2],\n\"ru\": \"0\"}", `{"ports": "49, 0", "ru": "1-2", "console": "1, 49", "outlets": "ca1, 5"}`)))
+	f.Add([]byte(devices(sw, `"console": {"suffix": "ts1", "driver": "basicconsoleserver", "ru": 36, "port": 49}`, `"power": {"suffix": "p", "driver": "basicpowerstrip", "ru": 4, "console": 1}`)))
+	for _, path := range []string{"fuzz_test.go", "/bin/sh", "/", "/nowhere"} {
+		f.Add([]byte(`{"name": "x", "devices": {` + sw + "},\n\"exec\": \"" + path + `"}`))
+	}
+	f.Add([]byte(with(`{"ports": "1-3", "ru": "1-3"}`, "{\"ru\": \"5-6\",\n\"ports\": \"3-4\"}", `{"ports": "4", "ru": "7"}`)))
+	f.Add([]byte(`{}`))
 }
 
 func haveLines(t *testing.T, problems []Problem, data []byte) {
@@ -260,6 +266,77 @@ func places(t *testing.T, l *Layout) {
 		}
 		if p, err := l.Place("r", port); !mapped[port] && !errors.Is(err, want) {
 			t.Errorf("port %d: %v, %v", port, p, err)
+		}
+	}
+}
+
+// FuzzAnswer: what a program writes is refused in one line, as invalid or as unmapped; or it is a
+// server in as many units as it takes, which exist and no device of the rack has, with ports that it has,
+// each connected once, and of them its network card on the port of the event. A server of two
+// units alone is taken wherever they are free, with either card.
+func FuzzAnswer(f *testing.F) {
+	text := with("")
+	l, err := Parse("x.json", []byte(text[:strings.Index(text, `"servers"`)]+`"exec": "place"}`))
+	if err != nil {
+		f.Fatal(err)
+	}
+	const also = `, {"port": "pwr-nema-5", "num": "1", "to": "r1-pwr1", "to_num": "aa2"}, {"port": "console-serial", "num": 1, "to": "r1-ts1", "to_num": 7}`
+	for _, driver := range []string{"penguinserver", "penguinserver2u", "cisco4948"} {
+		for _, ru := range []string{"10", "11, 10", "10, 12", "46", "36"} {
+			f.Add(answerOf(driver, ru, 2, ""))
+			f.Add(answerOf(driver, ru, 1, also))
+		}
+	}
+	f.Add(bytes.Replace(answerOf("penguinserver", "10", 1, ""), []byte("25"), []byte("24"), 1))
+	f.Add(answerOf("penguinserver", "10", 1, `, {"port": "nic-eth", "num": "1", "to": "r1-sw1", "to_num": 26}`))
+	f.Add([]byte(`{"unmapped": "port 25\nis a spare"}`))
+	f.Add([]byte(`{"driver": "penguinserver", "ru": [1], "connections": [{"port": "a\nb", "num": {
+}, "to": "r1-sw1", "to_num": 25}]}`))
+	f.Fuzz(func(t *testing.T, out []byte) {
+		p, err := l.answer(out, event, "r1")
+		if err != nil {
+			if errors.Is(err, ErrUnmapped) == errors.Is(err, clusto.ErrInvalid) || strings.ContainsFunc(err.Error(), unicode.IsControl) {
+				t.Fatalf("%q", err)
+			}
+			unit, card := 1, 1
+			if len(out) > 1 {
+				unit, card = int(out[0])%50, int(out[1])%4
+			}
+			p, err = l.answer(answerOf("penguinserver2u", fmt.Sprintf("%d, %d", unit+1, unit), card, ""), event, "r1")
+			if right := freeUnit(l, unit) && freeUnit(l, unit+1) && (card == 1 || card == 2); (err == nil) != right {
+				t.Fatalf("card %d in unit %d: %v", card, unit, err)
+			} else if !right {
+				return
+			}
+		}
+		fits(t, l, p)
+	})
+}
+
+func answerOf(driver, ru string, card int, also string) []byte {
+	return fmt.Appendf(nil, `{"driver": %q, "ru": [%s], "connections": [{"port": "nic-eth", "num": %d, "to": "r1-sw1", "to_num": 25}%s]}`, driver, ru, card, also)
+}
+
+func freeUnit(l *Layout, ru int) bool {
+	return ru >= l.minu && ru <= l.maxu && !slices.ContainsFunc(l.devices(), func(d *device) bool { return d.ru == ru })
+}
+
+func fits(t *testing.T, l *Layout, p Placement) {
+	t.Helper()
+	if clusto.Drivers[p.Driver].Type != "server" || len(p.RUs) != unitsOf(p.Driver) || !slices.Contains(p.Connections, Connection{nic, strconv.Itoa(p.NIC), event.Switch, strconv.Itoa(event.Port)}) {
+		t.Errorf("no server at its port: %+v", p)
+	}
+	for i, ru := range p.RUs {
+		if ru != p.RUs[0]+i || !freeUnit(l, ru) {
+			t.Errorf("units of %+v", p)
+		}
+	}
+	for i, c := range p.Connections {
+		twice := func(o Connection) bool {
+			return o.Port == c.Port && (o.Num == c.Num || o.To == c.To && o.ToNum == c.ToNum)
+		}
+		if !there(p.Driver, c.Port, c.Num) || slices.ContainsFunc(p.Connections[:i], twice) {
+			t.Errorf("connection %+v of %+v", c, p)
 		}
 	}
 }
