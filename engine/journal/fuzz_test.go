@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"slices"
@@ -104,7 +105,7 @@ func copies(tb testing.TB, k kept) (all [fuzzed + 1]map[string][]span) {
 // was in it, in its order, and what is missing is reported, to the number. One that
 // cannot be told from another program's file is refused: only if its first page is hit,
 // in a sentence, and with nothing changed. One that opens goes on: it takes events, and gives
-// them and what it had when it is opened once more.
+// them and what it had when it is opened once more, as its lock says.
 func FuzzFile(f *testing.F) {
 	all := journals(f)
 	where := [2][fuzzed + 1]map[string][]span{copies(f, all[0]), copies(f, all[1])}
@@ -164,8 +165,8 @@ func FuzzFile(f *testing.F) {
 	})
 }
 
-// goesOn: a journal that was opened takes events, and has them and all that it had when it is
-// opened once more, which reports nothing.
+// goesOn: a journal that was opened takes events, its lock says how many wait with them, and it has
+// them and all that it had when it is opened once more, which reports nothing.
 func goesOn(t *testing.T, j *Journal, name string, before []int) {
 	t.Helper()
 	const more = 3
@@ -173,6 +174,7 @@ func goesOn(t *testing.T, j *Journal, name string, before []int) {
 	if err = errors.Join(err, j.Close()); err != nil || n != more {
 		t.Fatalf("%d of %d events are taken: %v", n, more, err)
 	}
+	lock := keep(t, name)[".lock"]
 	if j, err = Open(ctx, Config{File: name}); err != nil {
 		t.Fatalf("it is refused when it is opened once more: %v", err)
 	}
@@ -183,6 +185,12 @@ func goesOn(t *testing.T, j *Journal, name string, before []int) {
 	added, err := j.Next(ctx, swB, 0, 2*more)
 	if err != nil || len(added) != more {
 		t.Fatalf("%d of %d events that were added: %v", len(added), more, err)
+	}
+	says := binary.BigEndian.AppendUint64(nil, uint64(added[more-1].Seq))
+	says = binary.BigEndian.AppendUint64(says, uint64(len(before)+more))
+	says = binary.BigEndian.AppendUint32(says, crc32.Checksum(says, castagnoli))
+	if !bytes.HasPrefix(lock, says) {
+		t.Errorf("the lock says % x, want % x: that %d wait", lock, says, len(before)+more)
 	}
 	for i, e := range added {
 		if e.Event != event(swB, i) || len(before) > 0 && e.Seq <= int64(before[len(before)-1]) {
