@@ -16,6 +16,8 @@ import (
 	"testing/fstest"
 	"unicode"
 	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // fuzzFunctions finds every Fuzz function in the tests below a folder, whatever
@@ -157,21 +159,23 @@ func plain(line string) bool {
 	return !strings.ContainsAny(strings.ReplaceAll(line, "&&", ""), "|&;!`")
 }
 
+// What runs all fuzz targets: nothing else has their time and their limit.
+const (
+	briefly = "go run ./fuzz/run"
+	longer  = `go run ./fuzz/run --time "$TIME" --jobs 2 --cache ~/fuzz-corpus --table fuzz-table.md`
+	nights  = "../.github/workflows/fuzz.yaml"
+)
+
 // TestCIRunsAll: .ci/run and the long runs leave no target out, and the tests of each module
 // that has some try every corpus and every input that once failed; a failure of theirs is one
 // of the whole.
 func TestCIRunsAll(t *testing.T) {
 	ci := commandsOf(t, "../.ci/run")
-	for file, all := range map[string][]string{".ci/run": ci, "fuzz.yaml": commandsOf(t, "../.github/workflows/fuzz.yaml")} {
-		found := 0
-		for _, line := range all {
-			if strings.HasPrefix(line, "go run ./fuzz/run") && plain(line) && !strings.Contains(line, "-only") {
-				found++
-			}
-		}
-		if found != 1 {
-			t.Errorf("%s runs all fuzz targets %d times, where a failure counts", file, found)
-		}
+	if !slices.Contains(ci, briefly) {
+		t.Errorf(".ci/run does not have %q, where a failure counts", briefly)
+	}
+	if !slices.Contains(commandsOf(t, nights), longer) {
+		t.Errorf("%s does not have %q, where a failure counts", nights, longer)
 	}
 	for _, target := range Targets() {
 		module, _ := target.Module()
@@ -201,6 +205,102 @@ func moduleOf(t *testing.T, dir string) string {
 	}
 }
 
+// nightly is what the workflow of the long runs has beside its commands.
+type nightly struct {
+	On   struct{ Schedule []struct{ Cron string } }
+	Jobs map[string]struct {
+		If    string
+		Env   map[string]string
+		Steps []nightlyStep
+	}
+}
+
+type nightlyStep struct {
+	If, Run, Uses string
+	With          map[string]string
+}
+
+// everyNight tells what keeps a workflow from running all targets every night, for ten minutes each, or
+// what they cover from night to night.
+func everyNight(text []byte) error {
+	var w nightly
+	if err := yaml.Unmarshal(text, &w); err != nil {
+		return err
+	}
+	if len(w.On.Schedule) == 0 || w.On.Schedule[0].Cron == "" {
+		return errors.New("it has no schedule")
+	}
+	for _, job := range w.Jobs {
+		at := slices.IndexFunc(job.Steps, func(s nightlyStep) bool { return s.Run == longer })
+		if at < 0 {
+			continue
+		}
+		if job.If != "" || job.Env["TIME"] != "${{ inputs.time || '10m' }}" {
+			return fmt.Errorf("its job runs if %q, for %q", job.If, job.Env["TIME"])
+		}
+		return keptFrom(job.Steps[:at], job.Steps[at+1:])
+	}
+	return errors.New("no job runs all targets")
+}
+
+// keptFrom: the steps before restore what was covered, and those behind save it, whatever came of the run.
+func keptFrom(before, behind []nightlyStep) error {
+	action := func(all []nightlyStep, name string) (s nightlyStep) {
+		if i := slices.IndexFunc(all, func(s nightlyStep) bool { return strings.HasPrefix(s.Uses, name+"@") }); i >= 0 {
+			s = all[i]
+		}
+		return s
+	}
+	restore, save := action(before, "actions/cache/restore"), action(behind, "actions/cache/save")
+	path, key, older := save.With["path"], save.With["key"], restore.With["restore-keys"]
+	switch {
+	case restore.Uses == "" || restore.If != "":
+		return errors.New("what was covered is not restored")
+	case save.Uses == "" || save.If != "always()":
+		return errors.New("what is covered is not always saved")
+	case path == "" || path != restore.With["path"] || !strings.Contains(longer, " --cache "+path+" "):
+		return fmt.Errorf("%q is saved, and %q restored", path, restore.With["path"])
+	case older == "" || !strings.HasPrefix(key, older) || !strings.Contains(key, "github.run_id"):
+		return fmt.Errorf("it is saved as %q, and looked for as %q", key, older)
+	}
+	return nil
+}
+
+// TestNights: the long runs come every night; what keeps them from it is noticed.
+func TestNights(t *testing.T) {
+	b, err := os.ReadFile(nights)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(b)
+	if err := everyNight(b); err != nil {
+		t.Errorf("%s: %v", nights, err)
+	}
+	for _, c := range []struct{ name, from, to string }{
+		{"no schedule", "  schedule:\n    - cron: \"17 1 * * *\"\n", ""},
+		{"no cron", "\n    - cron: \"17 1 * * *\"", ""},
+		{"a job with a condition", "    runs-on:", "    if: github.event_name == 'push'\n    runs-on:"},
+		{"a job that never runs", "    runs-on:", "    if: false\n    runs-on:"},
+		{"a moment", "'10m'", "'1ms'"},
+		{"a limit", "--jobs 2", "--jobs 2 --limit 1h"},
+		{"another time", "\"$TIME\"", "1ms"},
+		{"nothing restored", "actions/cache/restore", "actions/cache"},
+		{"restored at times", "      - uses: actions/cache/restore", "      - if: never\n        uses: actions/cache/restore"},
+		{"restored from nothing", "          restore-keys: fuzz-corpus-\n", ""},
+		{"restored from elsewhere", "restore-keys: fuzz-corpus-", "restore-keys: corpus-"},
+		{"another folder restored", "path: ~/fuzz-corpus\n          key: fuzz-corpus-${{ github.run_id }}-${{ github.run_attempt }}\n          restore", "path: ~/corpus\n          restore"},
+		{"nothing saved", "actions/cache/save", "actions/cache"},
+		{"saved where nothing failed", "      - if: always()\n        uses: actions/cache/save", "      - uses: actions/cache/save"},
+		{"saved once for all", "fuzz-corpus-${{ github.run_id }}-${{ github.run_attempt }}", "fuzz-corpus-1"},
+		{"no YAML", "jobs:", "jobs: ["},
+	} {
+		changed := strings.ReplaceAll(text, c.from, c.to)
+		if changed == text || everyNight([]byte(changed)) == nil {
+			t.Errorf("%s is not noticed", c.name)
+		}
+	}
+}
+
 // TestRuns: what is in a comment, or runs only at times, is no command that counts; and what
 // lets a failure pass is found.
 func TestRuns(t *testing.T) {
@@ -221,6 +321,10 @@ func TestRuns(t *testing.T) {
 		"|| :":                      {head + "go run ./fuzz/run || :\n", false, 0, false},
 		"|| echo":                   {head + "go run ./fuzz/run || echo\n", false, 0, true},
 		"| tee":                     {head + "go run ./fuzz/run | tee x\n", false, 0, true},
+		"no limit":                  {head + "go run ./fuzz/run --limit 0\n", false, 0, true},
+		"another limit":             {head + "go run ./fuzz/run --limit 1h\n", false, 0, true},
+		"a moment":                  {head + "go run ./fuzz/run --time 1ms\n", false, 0, true},
+		"some of them":              {head + "go run ./fuzz/run --only dhcp4\n", false, 0, true},
 		"in the background":         {head + "go run ./fuzz/run &\n", false, 0, true},
 		"and then another":          {head + "go run ./fuzz/run; echo\n", false, 0, true},
 		"exit before":               {head + "exit 0\ngo run ./fuzz/run\n", false, 1, false},
@@ -233,7 +337,7 @@ func TestRuns(t *testing.T) {
 		"a workflow's || :":         {step + " || :\n", true, 0, false},
 	} {
 		all, err := runs(c.text, c.workflow)
-		all = slices.DeleteFunc(all, func(line string) bool { return !strings.HasPrefix(line, "go run") || !plain(line) })
+		all = slices.DeleteFunc(all, func(line string) bool { return line != briefly })
 		if len(all) != c.count || (err == nil) != c.minds {
 			t.Errorf("%s: %q, %v", name, all, err)
 		}
