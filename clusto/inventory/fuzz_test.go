@@ -104,9 +104,9 @@ func FuzzCSV(f *testing.F) {
 		site, err := ParseCSV("f.csv", data)
 		parsed(t, "f.csv", data, site, err)
 		if err != nil {
-			mac := clusto.MAC{5: 1}
+			var mac clusto.MAC
 			copy(mac[:], data)
-			mac[0] &^= 1 // no group's
+			mac[0] = mac[0]&^1 | 2 // no group's, nor empty
 			data = []byte("name,mac,ip,pool\na," + mac.String() + ",,\n")
 			if site, err = ParseCSV("f.csv", data); err != nil {
 				t.Fatalf("%v\nof %s", err, data)
