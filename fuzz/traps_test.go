@@ -13,15 +13,20 @@ import (
 	"github.com/clusto/clusto-engine/fuzz/corpus"
 )
 
-// FuzzTrapEngine: any frame, one to three times, ends in one counted verdict each; what the
-// journal has room for is there as a whole, and an inform is answered once, to who sent it, after
-// that. gopacket reads the Response's frame here, and gosnmp the Response in fuzz/peers. What
-// cannot be read is a history message of an inform that can.
+// FuzzTrapEngine: any frame, one to three times, ends in the one verdict that it has to (see
+// refusedAs and wanted), counted each time; what the journal has room for is there as a whole,
+// and an inform is answered once, to who sent it, after that. gopacket reads the Response's frame
+// here, and gosnmp the Response in fuzz/peers. What cannot be read is a history message of an
+// inform that can.
 func FuzzTrapEngine(f *testing.F) {
 	for i, in := range append(corpus.Frames(f), InFrames(corpus.SNMP(f), trap.Port)...) {
 		f.Add(in.Bytes, true, uint8(i), uint8(255), false)
 		f.Add(in.Bytes, true, uint8(i), uint8(i%4), i%8 == 7)
+		f.Add(in.Bytes, false, uint8(0), uint8(255), false)
 	}
+	f.Add(InFrames(corpus.SNMP(f), 67)[0].Bytes, true, uint8(0), uint8(255), false) // another port
+	long := snmp.Notification{Community: []byte("public"), TrapOID: snmp.OID("\x2b"), Objects: make([]byte, engine.FrameSize)}
+	f.Add(InFrames([]corpus.Input{{Bytes: snmp.AppendTrap(nil, &long)}}, trap.Port)[0].Bytes, true, uint8(0), uint8(255), false)
 	f.Fuzz(func(t *testing.T, b []byte, mend bool, more, room uint8, deaf bool) {
 		if taken(t, b, mend, more, room, deaf) {
 			return
@@ -49,21 +54,23 @@ func taken(t *testing.T, b []byte, mend bool, more, room uint8, deaf bool) (read
 	s.Take(t, packets...)
 	addUp(t, &s, n)
 	p := Received(b, mend)
-	var u frame.UDP4
+	d := dissect(p.Data)
 	var msg snmp.Message
-	readable = !p.Truncated && u.Parse(p.Data, p.CsumPartial) == nil && msg.Parse(u.Payload) == nil
-	first, last := engine.None, engine.None
-	if readable && u.Dst == Link.Addrs[0].Addr().As4() && u.DstPort == trap.Port && string(msg.Community) == "public" {
+	refusal := refusedAs(p, &d, &msg)
+	first, last := refusal, refusal
+	if refusal == engine.None {
 		first, last = wanted(&msg)
 	}
-	for _, v := range []engine.Verdict{engine.Queued, engine.Journaled, engine.Acknowledged, engine.Reply, engine.OtherTrap} {
-		if times := s.Counted.Verdicts[v]; v == first && times != uint64(n) || v != first && v != last && times > 0 {
+	for v, times := range s.Counted.Verdicts {
+		v := engine.Verdict(v)
+		full := v == engine.JournalFull && first == engine.Queued // how often is in addUp
+		if v == first && times != uint64(n) || v != first && v != last && times > 0 && !full {
 			t.Errorf("PDU %#x: %v %d times of %d, want %v and %v", msg.PDU, v, times, n, first, last)
 		}
 	}
 	var kept []trap.Event
 	if first == engine.Queued {
-		kept = slices.Repeat(eventsOf(u.Src, &msg), n)
+		kept = slices.Repeat(eventsOf([4]byte(d.ip.SrcIP), &msg), n)
 		kept = kept[:min(len(kept), s.Room)]
 	}
 	for i := range s.Events {
@@ -73,12 +80,38 @@ func taken(t *testing.T, b []byte, mend bool, more, room uint8, deaf bool) (read
 		t.Errorf("%+v in the journal, want %+v", s.Events, kept)
 	}
 	for _, answer := range s.Sent {
-		readResponse(t, answer, dissect(p.Data))
+		readResponse(t, answer, d)
 		if want := snmp.AppendResponse(nil, &msg); !bytes.HasSuffix(answer, want) {
 			t.Errorf("a response of % x, want % x", answer, want)
 		}
 	}
-	return readable
+	return refusal == engine.None || refusal == engine.WrongCommunity
+}
+
+// refusedAs gives the verdict of a frame that is not taken, from its bytes alone: what gopacket and
+// fault say of the frame, and of the message our reader, which fuzz/peers holds against gosnmp.
+// msg is what it read. None is of what is taken.
+func refusedAs(p *engine.Packet, d *dissected, msg *snmp.Message) engine.Verdict {
+	fault := d.fault()
+	switch {
+	case p.Truncated:
+		return engine.Malformed
+	case fault == frame.ErrNotIPv4, fault == frame.ErrNotUDP:
+		return engine.NotForUs
+	case fault == frame.ErrIPChecksum, fault == frame.ErrUDPChecksum && !p.CsumPartial:
+		return engine.BadChecksum
+	case fault == frame.ErrFragment:
+		return engine.Fragment
+	case fault != nil && fault != frame.ErrUDPChecksum:
+		return engine.Malformed
+	case [4]byte(d.ip.DstIP) != Link.Addrs[0].Addr().As4(), d.udp.DstPort != trap.Port:
+		return engine.NotForUs
+	case msg.Parse(d.udp.Payload) != nil:
+		return engine.Malformed
+	case string(msg.Community) != "public":
+		return engine.WrongCommunity
+	}
+	return engine.None
 }
 
 // wanted gives the verdict of a message of ours, and what becomes of it on disk.
