@@ -28,6 +28,44 @@ type check struct {
 	raw   []byte       // the reply, its message
 }
 
+// request holds what Parse says of the tags and of the type against the frame and its options:
+// a decision is held against that.
+func (c *check) request(p *engine.Packet) {
+	if want := (frame.Tag{TPID: p.TPID, TCI: p.TCI}); c.r.outer != want {
+		c.t.Errorf("the kernel's tag is %v, want %v", c.r.outer, want)
+	}
+	tags, q := tagsOf(p.Data), &c.r.Frame
+	if !slices.Equal(q.Tags[:q.NTags], tags) || c.r.vlan() != vlanOf(p) {
+		c.t.Errorf("tags %v, VLAN %d, want %v and %d", q.Tags[:q.NTags], c.r.vlan(), tags, vlanOf(p))
+	}
+	typ := byte(0) // BOOTP
+	if b, ok := c.opt(53); ok {
+		typ = b[0]
+	}
+	if byte(c.r.Type) != typ {
+		c.t.Errorf("type %v, want %d", c.r.Type, typ)
+	}
+}
+
+// tagsOf gives the tags of a frame that drawer.packet made.
+func tagsOf(b []byte) (tags []frame.Tag) {
+	for b = b[12:]; b[0] == 0x81; b = b[4:] {
+		tags = append(tags, frame.Tag{TPID: binary.BigEndian.Uint16(b), TCI: binary.BigEndian.Uint16(b[2:])})
+	}
+	return tags
+}
+
+// vlanOf gives the VLAN of a packet: that of the kernel's tag, else of the outer one that is left.
+func vlanOf(p *engine.Packet) uint16 {
+	if p.TPID != 0 {
+		return p.TCI & 0xfff
+	}
+	if tags := tagsOf(p.Data); len(tags) > 0 {
+		return tags[0].TCI & 0xfff
+	}
+	return 0
+}
+
 // opt gives an option of the request.
 func (c *check) opt(code byte) ([]byte, bool) { return c.asked[code], c.asked[code] != nil }
 

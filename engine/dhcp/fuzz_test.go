@@ -115,7 +115,7 @@ func (d *drawer) packet(msg []byte) *engine.Packet {
 	h.Finish(b)
 	p := &engine.Packet{Data: b, Link: link}
 	if d.below(4) == 1 {
-		p.TPID, p.TCI = 0x8100, 43
+		p.TPID, p.TCI = 0x8100, 5<<13|43 // of a priority
 	}
 	return p
 }
@@ -126,13 +126,73 @@ func (d *drawer) packet(msg []byte) *engine.Packet {
 // inventory says, and all that RFC 2131 and the options' own RFCs want of it holds (see
 // checks_test.go).
 func FuzzDecide(f *testing.F) {
-	plain := []byte{0, 0, 0, 0, 0, 2, 0, 11, 0, 1, 0, 1, 24, 1, 11, 0, 1, 1, 1, 24, 0} // 10.42.0.11/24 and 10.43.0.11/24
 	for i, in := range corpus.DHCP(f) {
 		f.Add(in.Bytes, plain, []byte{0, 0, 0}, true)
+		f.Add(in.Bytes, plain, []byte{0, 0, 0, 3, 0, 0, byte(i % 3), 0, byte(i / 3 % 2)}, true) // two tags at most, and the kernel's
 		// A host and a site of which each message draws others.
 		f.Add(in.Bytes, bytes.Repeat([]byte{byte(i), 2, 0, byte(i * 7), 9, 'a', '1'}, 60), []byte{byte(i), byte(i >> 1), 1, 2, 3}, i%2 == 0)
 	}
-	for n := range byte(175) { // replies of every length about the least that a client takes
+	seedLengths(f)
+	full := fullHost()
+	// 10.42.0.12 and .11 in one network, and 8.8.8.8 in 0.0.0.0/4, which holds them too.
+	several := []byte{0, 0, 0, 0, 0, 3, 0, 12, 0, 1, 0, 1, 24, 0, 11, 0, 1, 0, 1, 24, 2, 8, 8, 8, 8, 0, 1, 0, 1, 4, 0}
+	for _, in := range corpus.DHCP(f) {
+		f.Add(in.Bytes, full, []byte{0, 0, 0}, true)
+		f.Add(in.Bytes, several, []byte{0, 0, 0}, true)
+		f.Add(in.Bytes, []byte{0, 0, 0, 1, 0, 2, 0, 12, 1, 1, 0, 1, 24, 0, 11, 0, 1, 0, 1, 24, 0}, []byte{0, 0, 0}, true) // .12 is that of the port, eth0
+	}
+	alone := []byte{0, 0, 0, 0, 0, 1, 0, 20, 0, 0, 0} // 10.42.0.20 of no network, which relays for itself
+	f.Add(ask{typ: dhcp4.Discover, giaddr: "10.42.0.20"}.message(), alone, []byte{0, 0, 0}, true)
+	f.Fuzz(func(t *testing.T, msg, host, set []byte, fresh bool) {
+		if len(msg) <= 1<<15 {
+			decide(t, msg, host, set, fresh)
+		}
+	})
+}
+
+// decide has a request decided and answered, and checks both.
+func decide(t *testing.T, msg, host, set []byte, fresh bool) {
+	t.Helper()
+	h := (&drawer{host}).host()
+	p, _ := Prepare(h, PrepareConfig{})
+	d := drawer{set}
+	site := d.site()
+	packet := d.packet(msg)
+	kept := bytes.Clone(packet.Data)
+	var r Request
+	v := r.Parse(packet)
+	if want := expectedOfParse(packet, msg); v != want {
+		t.Fatalf("Parse: %v, want %v", v, want)
+	}
+	if v != engine.None {
+		return
+	}
+	got := Decide(&r, p, fresh, &site)
+	if again := Decide(&r, p, fresh, &site); again != got {
+		t.Errorf("%+v, and then %+v", got, again)
+	}
+	c := check{t: t, h: h, p: p, r: &r, d: &got, site: &site, fresh: fresh}
+	c.asked, _ = corpus.Options(msg)
+	c.request(packet)
+	c.verdict()
+	if got.Verdict != engine.Reply && got.Verdict != engine.Nak {
+		return
+	}
+	before := []byte("before")
+	out, dropped := appendReply(before, &r, p, &got)
+	if !bytes.Equal(packet.Data, kept) || string(out[:len(before)]) != "before" {
+		t.Fatal("the request, or what was there before, was written over")
+	}
+	c.reply(out[len(before):], dropped)
+}
+
+// plain is what a host with 10.42.0.11/24 and 10.43.0.11/24 is drawn from.
+var plain = []byte{0, 0, 0, 0, 0, 2, 0, 11, 0, 1, 0, 1, 24, 1, 11, 0, 1, 1, 1, 24, 0}
+
+// seedLengths adds replies of every length about the least that a client takes.
+func seedLengths(f *testing.F) {
+	f.Helper()
+	for n := range byte(175) {
 		names := []byte{byte(slices.Index(optionNames, "root_disk_path")), byte(slices.Index(optionNames, "domain"))}
 		host := append(slices.Clone(plain[:len(plain)-1]), 2, names[0], 0, 0, 0, 100)
 		host = append(append(host, bytes.Repeat([]byte{'r'}, 100)...), names[1], 0, 0, 0, 80+n)
@@ -140,6 +200,10 @@ func FuzzDecide(f *testing.F) {
 		f.Add(corpus.DHCP(f)[0].Bytes, host, []byte{0, 0, 0}, true)
 		f.Add(ask{typ: dhcp4.Discover, vendor: "PXEClient", opts: []byte{55, 4, 15, 3, 17, 15}}.message(), host, []byte{0, 0, 0}, true) // all in the options field
 	}
+}
+
+// fullHost gives what a host with an attribute of each kind is drawn from.
+func fullHost() []byte {
 	full := slices.Clone(plain[:len(plain)-1])
 	full = append(full, 11)
 	for _, a := range [][2]string{
@@ -157,50 +221,7 @@ func FuzzDecide(f *testing.F) {
 	} {
 		full = append(append(full, byte(slices.Index(optionNames, a[0])), 0, 0, 0, byte(len(a[1]))), a[1]...)
 	}
-	// 10.42.0.12 and .11 in one network, and 8.8.8.8 in 0.0.0.0/4, which holds them too.
-	several := []byte{0, 0, 0, 0, 0, 3, 0, 12, 0, 1, 0, 1, 24, 0, 11, 0, 1, 0, 1, 24, 2, 8, 8, 8, 8, 0, 1, 0, 1, 4, 0}
-	for _, in := range corpus.DHCP(f) {
-		f.Add(in.Bytes, full, []byte{0, 0, 0}, true)
-		f.Add(in.Bytes, several, []byte{0, 0, 0}, true)
-		f.Add(in.Bytes, []byte{0, 0, 0, 1, 0, 2, 0, 12, 1, 1, 0, 1, 24, 0, 11, 0, 1, 0, 1, 24, 0}, []byte{0, 0, 0}, true) // .12 is that of the port, eth0
-	}
-	alone := []byte{0, 0, 0, 0, 0, 1, 0, 20, 0, 0, 0} // 10.42.0.20 of no network, which relays for itself
-	f.Add(ask{typ: dhcp4.Discover, giaddr: "10.42.0.20"}.message(), alone, []byte{0, 0, 0}, true)
-	f.Fuzz(func(t *testing.T, msg, host, set []byte, fresh bool) {
-		if len(msg) > 1<<15 {
-			return
-		}
-		h := (&drawer{host}).host()
-		p, _ := Prepare(h, PrepareConfig{})
-		d := drawer{set}
-		site := d.site()
-		packet := d.packet(msg)
-		kept := bytes.Clone(packet.Data)
-		var r Request
-		v := r.Parse(packet)
-		if want := expectedOfParse(packet, msg); v != want {
-			t.Fatalf("Parse: %v, want %v", v, want)
-		}
-		if v != engine.None {
-			return
-		}
-		got := Decide(&r, p, fresh, &site)
-		if again := Decide(&r, p, fresh, &site); again != got {
-			t.Errorf("%+v, and then %+v", got, again)
-		}
-		c := check{t: t, h: h, p: p, r: &r, d: &got, site: &site, fresh: fresh}
-		c.asked, _ = corpus.Options(msg)
-		c.verdict()
-		if got.Verdict != engine.Reply && got.Verdict != engine.Nak {
-			return
-		}
-		before := []byte("before")
-		out, dropped := appendReply(before, &r, p, &got)
-		if !bytes.Equal(packet.Data, kept) || string(out[:len(before)]) != "before" {
-			t.Fatal("the request, or what was there before, was written over")
-		}
-		c.reply(out[len(before):], dropped)
-	})
+	return full
 }
 
 // FuzzPrepare: an attribute of any name and value never fails a host; what is made of it
@@ -289,11 +310,18 @@ func checkPrepared(t *testing.T, p *Prepared, r *boot, h *clusto.Host, set *[256
 	}
 }
 
-// FuzzPrepared: bytes of a kept host, whatever was done to them, are refused or
-// make a host that can be answered from, and that is kept as the same bytes.
+// FuzzPrepared: bytes of a kept host are taken, and, whatever was done to them, refused or
+// make a host that can be answered from, and that is kept as the same bytes ever after.
 func FuzzPrepared(f *testing.F) {
-	for _, p := range saved(f) {
+	for name, p := range saved(f) {
 		b, _ := p.AppendBinary(nil)
+		var q Prepared
+		if err := q.UnmarshalBinary(b); err != nil {
+			f.Errorf("%s: %v", name, err)
+		}
+		if again, _ := q.AppendBinary(nil); !bytes.Equal(again, b) {
+			f.Errorf("%s: % x was kept as % x", name, b, again)
+		}
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -304,6 +332,9 @@ func FuzzPrepared(f *testing.F) {
 		again, _ := p.AppendBinary(nil)
 		if err := q.UnmarshalBinary(again); err != nil || q.Verdict != p.Verdict || len(q.bindings) != len(p.bindings) {
 			t.Fatalf("%v: %+v became %+v", err, p, q)
+		}
+		if more, _ := q.AppendBinary(nil); !bytes.Equal(more, again) {
+			t.Errorf("kept as % x, and then as % x", again, more)
 		}
 		if a, b := answers(t, &p), answers(t, &q); !bytes.Equal(a, b) {
 			t.Errorf("answers of % x, and kept once more of % x", a, b)

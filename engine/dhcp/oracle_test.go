@@ -25,13 +25,7 @@ var (
 // expectedOfParse is what has to become of a message that drawer.packet wrapped: the
 // frame is without fault and sent to us, so that the message alone decides.
 func expectedOfParse(p *engine.Packet, msg []byte) engine.Verdict {
-	vlan := uint16(0)
-	switch {
-	case p.TPID != 0:
-		vlan = p.TCI & 0xfff
-	case p.Data[12] == 0x81:
-		vlan = binary.BigEndian.Uint16(p.Data[14:]) & 0xfff
-	}
+	vlan := vlanOf(p)
 	var broadcasts [][4]byte
 	switch {
 	case vlan == 43 && p.Link.VLANs != nil:
