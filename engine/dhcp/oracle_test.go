@@ -372,7 +372,38 @@ func (c *check) content(dropped int) {
 		c.t.Fatalf("the reply's options: % x", c.raw)
 	}
 	set := c.set()
-	want, must := set, []byte{53, 54, 51, 1}
+	want, must := c.wantedOptions(set)
+	full, left := 240+1, []byte(nil)
+	for code := range want {
+		if code == 52 {
+			continue
+		}
+		if want[code] != nil {
+			full += optLen(len(want[code]))
+		}
+		switch {
+		case want[code] != nil && got[code] == nil:
+			left = append(left, byte(code))
+		case !bytes.Equal(got[code], want[code]):
+			c.t.Errorf("option %d is % x, want % x", code, got[code], want[code])
+		}
+	}
+	for _, code := range must {
+		if slices.Contains(left, code) {
+			c.t.Errorf("option %d is left out", code)
+		}
+	}
+	room := min(c.most(), engine.FrameSize-64) - 28
+	if len(left) != dropped || full <= room && (len(left) > 0 || got[52] != nil) {
+		c.t.Errorf("%v left out, %d counted, option 52 % x; all would be %d bytes, and %d may be", left, dropped, got[52], full, room)
+	}
+	c.names(&set, got)
+	c.leftover(left, &want, got, room)
+}
+
+// wantedOptions gives what a reply holds where there is room, and which of it there has to be.
+func (c *check) wantedOptions(set [256][]byte) (want [256][]byte, must []byte) {
+	want, must = set, []byte{53, 54, 51, 1}
 	if c.d.Verdict == engine.Nak {
 		want = [256][]byte{56: []byte(c.d.Reason)}
 		if c.d.Reason == "" {
@@ -402,32 +433,7 @@ func (c *check) content(dropped int) {
 	if c.asked[53] != nil {
 		want[53], want[54] = []byte{byte(c.d.Type)}, c.d.Server[:]
 	}
-	full, left := 240+1, []byte(nil)
-	for code := range want {
-		if code == 52 {
-			continue
-		}
-		if want[code] != nil {
-			full += optLen(len(want[code]))
-		}
-		switch {
-		case want[code] != nil && got[code] == nil:
-			left = append(left, byte(code))
-		case !bytes.Equal(got[code], want[code]):
-			c.t.Errorf("option %d is % x, want % x", code, got[code], want[code])
-		}
-	}
-	for _, code := range must {
-		if slices.Contains(left, code) {
-			c.t.Errorf("option %d is left out", code)
-		}
-	}
-	room := min(c.most(), engine.FrameSize-64) - 28
-	if len(left) != dropped || full <= room && (len(left) > 0 || got[52] != nil) {
-		c.t.Errorf("%v left out, %d counted, option 52 % x; all would be %d bytes, and %d may be", left, dropped, got[52], full, room)
-	}
-	c.names(&set, got)
-	c.leftover(left, &want, got, room)
+	return want, must
 }
 
 // names: siaddr and file, which firmware reads that reads no options. sname is the
