@@ -32,7 +32,7 @@ func readers(tb testing.TB) map[string]func() int {
 	}
 	handler, slot := NewHandler(tb), make([]byte, 0, engine.FrameSize)
 	in["engine"] = append(InFrames(corpus.DHCP(tb), dhcp4.ServerPort), corpus.Frames(tb)...)
-	p := Received(nil, false)
+	p := Received(nil, false, frame.Tag{})
 	return map[string]func() int{
 		"engine": each("engine", func(b []byte) int {
 			p.Data = b

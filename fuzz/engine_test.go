@@ -21,12 +21,14 @@ import (
 // and it gets one. gopacket reads it; it gives the host its own address, and goes where
 // RFC 2131 section 4.1 sends it.
 func FuzzDHCPEngine(f *testing.F) {
-	corpus.Add(f, corpus.Frames(f), true)
-	corpus.Add(f, InFrames(corpus.DHCP(f), 67), true)
+	for i, in := range append(corpus.Frames(f), InFrames(corpus.DHCP(f), 67)...) {
+		f.Add(in.Bytes, true, uint8(0), uint16(0))
+		f.Add(in.Bytes, false, uint8(i), uint16(5<<13|43))
+	}
 	handler := NewHandler(f)
 	slot := make([]byte, 0, engine.FrameSize)
-	f.Fuzz(func(t *testing.T, b []byte, mend bool) {
-		p := Received(b, mend)
+	f.Fuzz(func(t *testing.T, b []byte, mend bool, tag uint8, tci uint16) {
+		p := Received(b, mend, Tag(tag, tci))
 		kept := bytes.Clone(p.Data)
 		handler.Ahead([]engine.Packet{*p, *p})
 		out, v := handler.Handle(slot, p)
@@ -53,6 +55,9 @@ func readReply(t *testing.T, v engine.Verdict, out []byte, p *engine.Packet) {
 	t.Helper()
 	if &out[0] != &out[:cap(out)][0] || len(out) > engine.FrameSize {
 		t.Fatalf("a frame of %d bytes outgrew its slot", len(out))
+	}
+	if got, asked := dissect(withoutOuter(t, out, p)), dissect(p.Data); !slices.Equal(got.tags, asked.tags) {
+		t.Errorf("tags %v to %v", got.tags, asked.tags)
 	}
 	pkt := gopacket.NewPacket(standardTags(out), layers.LayerTypeEthernet, gopacket.Default)
 	if e := pkt.ErrorLayer(); e != nil {
@@ -83,12 +88,11 @@ func readReply(t *testing.T, v engine.Verdict, out []byte, p *engine.Packet) {
 			t.Errorf("gopacket: an option %v among the others", o)
 		}
 	}
-	q, _ := dhcp4.Parse(req.Payload)
-	var x dhcp4.Index
-	if err := x.Build(q); err != nil {
-		t.Fatalf("an answer to a broken message: %v", err)
+	opts, ok := corpus.Options(req.Payload)
+	if !ok {
+		t.Fatalf("an answer to a broken message: % x", req.Payload)
 	}
-	asked, _ := x.Get(dhcp4.OptMessageType)
+	asked := opts[53]
 	checkType(t, v, string(asked), typ)
 	gives := d.YourClientIP.String()
 	if none := v == engine.Nak || string(asked) == string(rune(dhcp4.Inform)); none && gives != "0.0.0.0" || !none && !slices.Contains(Gives, gives) {
@@ -124,7 +128,10 @@ func settled(p *engine.Packet) engine.Verdict {
 		return engine.Malformed
 	}
 	var q request
-	if len(d.tags) > 0 {
+	switch {
+	case p.TPID != 0:
+		q.vlan = p.TCI & 0xfff
+	case len(d.tags) > 0:
 		q.vlan = d.tags[0].TCI & 0xfff
 	}
 	ours := []string{"255.255.255.255", "10.42.0.5", "10.42.0.255"}

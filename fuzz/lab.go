@@ -99,11 +99,22 @@ func InFrames(messages []corpus.Input, port uint16) (all []corpus.Input) {
 	return all
 }
 
-// Received is a frame as a Conn gives it. With mend the IP header's checksum is
+// Tag gives a tag that a kernel takes out of a frame: none, or one of the two that it knows.
+func Tag(which uint8, tci uint16) frame.Tag {
+	switch which % 3 {
+	case 1:
+		return frame.Tag{TPID: 0x8100, TCI: tci}
+	case 2:
+		return frame.Tag{TPID: 0x88a8, TCI: tci}
+	}
+	return frame.Tag{}
+}
+
+// Received is a frame as a Conn gives it, without the tag that the kernel took out. With mend the IP header's checksum is
 // made right and the datagram's is said to be partial, so that what was changed
 // deeper is looked at.
-func Received(b []byte, mend bool) *engine.Packet {
-	p := &engine.Packet{Data: bytes.Clone(b), Link: Link, CsumPartial: mend, Truncated: len(b) > engine.FrameSize}
+func Received(b []byte, mend bool, outer frame.Tag) *engine.Packet {
+	p := &engine.Packet{Data: bytes.Clone(b), Link: Link, TPID: outer.TPID, TCI: outer.TCI, CsumPartial: mend, Truncated: len(b) > engine.FrameSize}
 	for at := 14; mend && len(b) >= at+20 && at <= 22; at += 4 {
 		if ip := p.Data[at:]; binary.BigEndian.Uint16(p.Data[at-2:]) == 0x0800 && len(ip) >= int(ip[0]&15)*4 && ip[0]&15 >= 5 {
 			ip[10], ip[11] = 0, 0

@@ -2,6 +2,7 @@ package fuzz
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 	"testing"
 
@@ -20,15 +21,16 @@ import (
 // inform that can.
 func FuzzTrapEngine(f *testing.F) {
 	for i, in := range append(corpus.Frames(f), InFrames(corpus.SNMP(f), trap.Port)...) {
-		f.Add(in.Bytes, true, uint8(i), uint8(255), false)
-		f.Add(in.Bytes, true, uint8(i), uint8(i%4), i%8 == 7)
-		f.Add(in.Bytes, false, uint8(0), uint8(255), false)
+		f.Add(in.Bytes, true, uint8(i), uint8(255), false, uint8(0), uint16(0))
+		f.Add(in.Bytes, true, uint8(i), uint8(i%4), i%8 == 7, uint8(i), uint16(43))
+		f.Add(in.Bytes, false, uint8(0), uint8(255), false, uint8(0), uint16(0))
 	}
-	f.Add(InFrames(corpus.SNMP(f), 67)[0].Bytes, true, uint8(0), uint8(255), false) // another port
+	f.Add(InFrames(corpus.SNMP(f), 67)[0].Bytes, true, uint8(0), uint8(255), false, uint8(0), uint16(0)) // another port
 	long := snmp.Notification{Community: []byte("public"), TrapOID: snmp.OID("\x2b"), Objects: make([]byte, engine.FrameSize)}
-	f.Add(InFrames([]corpus.Input{{Bytes: snmp.AppendTrap(nil, &long)}}, trap.Port)[0].Bytes, true, uint8(0), uint8(255), false)
-	f.Fuzz(func(t *testing.T, b []byte, mend bool, more, room uint8, deaf bool) {
-		if taken(t, b, mend, more, room, deaf) {
+	f.Add(InFrames([]corpus.Input{{Bytes: snmp.AppendTrap(nil, &long)}}, trap.Port)[0].Bytes, true, uint8(0), uint8(255), false, uint8(0), uint16(0))
+	f.Fuzz(func(t *testing.T, b []byte, mend bool, more, room uint8, deaf bool, tag uint8, tci uint16) {
+		outer := Tag(tag, tci)
+		if taken(t, Received(b, mend, outer), more, room, deaf) {
 			return
 		}
 		name := snmp.OID("\x2b\x06\x01\x04\x01\x09\x09\x81\x57\x01\x01\x08\x01\x02\x01") // cmnHistMacChangedMsg.1
@@ -36,24 +38,19 @@ func FuzzTrapEngine(f *testing.F) {
 			Community: []byte("public"), TrapOID: snmp.OID("\x2b\x06\x01\x04\x01\x09\x09\x81\x57\x02\x00\x01"),
 			Objects: snmp.AppendVarBind(nil, name, snmp.TagOctetString, b[:min(len(b), 254)]),
 		})
-		if whole := InFrames([]corpus.Input{{Bytes: inform}}, trap.Port)[0].Bytes; !taken(t, whole, false, more, room, deaf) {
+		if whole := InFrames([]corpus.Input{{Bytes: inform}}, trap.Port)[0].Bytes; !taken(t, Received(whole, false, outer), more, room, deaf) {
 			t.Errorf("an inform is not read: % x", whole)
 		}
 	})
 }
 
 // taken has an engine take a frame one to three times, and reports whether it can be read.
-func taken(t *testing.T, b []byte, mend bool, more, room uint8, deaf bool) (readable bool) {
+func taken(t *testing.T, p *engine.Packet, more, room uint8, deaf bool) (readable bool) {
 	t.Helper()
 	n := 1 + int(more%3)
 	s := Traps{Room: int(room), Deaf: deaf}
-	var packets []engine.Packet
-	for range n {
-		packets = append(packets, *Received(b, mend))
-	}
-	s.Take(t, packets...)
+	s.Take(t, slices.Repeat([]engine.Packet{*p}, n)...)
 	addUp(t, &s, n)
-	p := Received(b, mend)
 	d := dissect(p.Data)
 	var msg snmp.Message
 	refusal := refusedAs(p, &d, &msg)
@@ -80,7 +77,7 @@ func taken(t *testing.T, b []byte, mend bool, more, room uint8, deaf bool) (read
 		t.Errorf("%+v in the journal, want %+v", s.Events, kept)
 	}
 	for _, answer := range s.Sent {
-		readResponse(t, answer, d)
+		readResponse(t, withoutOuter(t, answer, p), d)
 		if want := snmp.AppendResponse(nil, &msg); !bytes.HasSuffix(answer, want) {
 			t.Errorf("a response of % x, want % x", answer, want)
 		}
@@ -184,6 +181,20 @@ func addUp(t *testing.T, s *Traps, n int) {
 	if s.Counted.Sent+s.Counted.TxDropped != answers || s.Deaf != (s.Counted.TxDropped > 0) && answers > 0 || s.Counted.Sent != uint64(len(s.Sent)) {
 		t.Errorf("%d answers, %d sent and %d dropped (deaf: %v), %d went out", answers, s.Counted.Sent, s.Counted.TxDropped, s.Deaf, len(s.Sent))
 	}
+}
+
+// withoutOuter gives a reply without the tag that the kernel took out of its request, which is in
+// its frame again, as the kernel of who gets it takes it out: behind both addresses.
+func withoutOuter(t *testing.T, reply []byte, p *engine.Packet) []byte {
+	t.Helper()
+	if p.TPID == 0 {
+		return reply
+	}
+	want := binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(nil, p.TPID), p.TCI)
+	if !bytes.Equal(reply[12:16], want) {
+		t.Fatalf("behind the addresses is % x, want the tag % x of the request", reply[12:16], want)
+	}
+	return slices.Concat(reply[:12], reply[16:])
 }
 
 // readResponse has gopacket read the frame of a Response: back the way the inform came.

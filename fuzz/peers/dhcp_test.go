@@ -114,7 +114,7 @@ func FuzzReplyForInsomniac(f *testing.F) {
 		if len(msg) > 1500 {
 			return
 		}
-		p := fuzz.Received(fuzz.InFrames([]corpus.Input{{Bytes: msg}}, dhcp4.ServerPort)[0].Bytes, false)
+		p := fuzz.Received(fuzz.InFrames([]corpus.Input{{Bytes: msg}}, dhcp4.ServerPort)[0].Bytes, false, frame.Tag{})
 		out, v := handler.Handle(slot, p)
 		checkVerdict(t, msg, v)
 		if v != engine.Reply && v != engine.Nak {

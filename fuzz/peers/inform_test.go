@@ -21,7 +21,7 @@ func FuzzInformForGosnmp(f *testing.F) {
 		if len(msg) > 1500 {
 			return
 		}
-		p := fuzz.Received(fuzz.InFrames([]corpus.Input{{Bytes: msg}}, trap.Port)[0].Bytes, false)
+		p := fuzz.Received(fuzz.InFrames([]corpus.Input{{Bytes: msg}}, trap.Port)[0].Bytes, false, frame.Tag{})
 		s := fuzz.Traps{Room: 256}
 		s.Take(t, *p)
 		want := 0
