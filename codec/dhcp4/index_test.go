@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/clusto/clusto-engine/fuzz/corpus"
 )
 
 // message puts encoded options into the three fields.
@@ -83,10 +86,25 @@ func compareIndex(t *testing.T, x *Index, v View) error {
 			t.Errorf("Get(%d) = %q (cap %d), %v, want %q, %v", code, got, cap(got), ok, val, has)
 		}
 	}
+	comparePlain(t, x, v, err)
 	if err == nil && x.split != (set{}) && len(x.joined) > len(v.Vend())+FixedLen {
 		t.Errorf("%d bytes joined out of a message of %d", len(x.joined), len(v.Vend())+FixedLen)
 	}
 	return err
+}
+
+// comparePlain compares with the plainest words of corpus, which walk without OptionIter.
+func comparePlain(t *testing.T, x *Index, v View, err error) {
+	t.Helper()
+	want, ok := corpus.Options(slices.Concat(v.fixed[:], v.vend))
+	if ok != (err == nil) {
+		t.Errorf("Build: %v, and corpus says %v", err, ok)
+	}
+	for code := range 256 {
+		if got, has := x.Get(byte(code)); ok && (has != (want[code] != nil) || !bytes.Equal(got, want[code])) {
+			t.Errorf("Get(%d) = %q, %v, and corpus says %q", code, got, has, want[code])
+		}
+	}
 }
 
 var (
