@@ -7,12 +7,12 @@ import (
 	"github.com/clusto/clusto-engine/codec/snmp"
 )
 
-// refused reads a message that gosnmp takes, in the plainest words and the order in which it
-// stands there, and gives the error of the first form in it that we refuse on purpose; nil if it
-// has none of them.
+// refused reads a message in the plainest words and the order in which it stands there. Of one that
+// gosnmp takes it gives the error of the first form in it that we refuse on purpose; of another an
+// error where there is one. nil is of what we have to take.
 func refused(b []byte) error {
 	all := reading{rest: b}
-	m := reading{rest: all.next(snmp.TagSequence)}
+	m := reading{rest: all.last(snmp.TagSequence)}
 	version := m.next(snmp.TagInteger)
 	m.check(bits32(version))
 	if v := number(version); m.err == nil && (v.Sign() < 0 || v.BitLen() > 1) {
@@ -22,8 +22,11 @@ func refused(b []byte) error {
 	if err := cmp.Or(all.err, m.err); err != nil {
 		return err
 	}
+	if len(m.rest) == 0 {
+		return snmp.ErrTruncated
+	}
 	pdu := m.rest[0]
-	r := reading{rest: m.next(pdu)}
+	r := reading{rest: m.last(pdu)}
 	switch v1 := number(version).Sign() == 0; {
 	case m.err != nil:
 		return m.err
@@ -38,13 +41,13 @@ func refused(b []byte) error {
 // trapV1 reads a Trap-PDU (RFC 1157 section 4.1.6).
 func (r *reading) trapV1() error {
 	r.check(padded(r.next(snmp.TagOID)))
-	if len(r.next(snmp.TagIPAddress)) == 0 {
+	if len(r.next(snmp.TagIPAddress)) != 4 {
 		r.check(snmp.ErrAddress) // four bytes (RFC 2578 section 7.1.5); gosnmp takes none for no address
 	}
 	r.check(bits32(r.next(snmp.TagInteger)))
 	r.check(bits32(r.next(snmp.TagInteger)))
 	r.check(bits32Unsigned(r.next(snmp.TagTimeTicks)))
-	list := reading{rest: r.next(snmp.TagSequence)}
+	list := reading{rest: r.last(snmp.TagSequence)}
 	_, err := list.variables()
 	return cmp.Or(r.err, err)
 }
@@ -54,7 +57,7 @@ func (r *reading) notification() error {
 	for range 3 { // request-id, error-status, error-index
 		r.check(bits32(r.next(snmp.TagInteger)))
 	}
-	list := reading{rest: r.next(snmp.TagSequence)}
+	list := reading{rest: r.last(snmp.TagSequence)}
 	if r.err != nil {
 		return r.err
 	}
@@ -93,7 +96,10 @@ func (r *reading) next(tag byte) []byte {
 		return nil
 	}
 	if n >= 0x80 {
-		head += n & 0x7f
+		if head += n & 0x7f; head > len(b) {
+			r.err = snmp.ErrTruncated
+			return nil
+		}
 		n = int(number(append([]byte{0}, b[2:head]...)).Int64())
 	}
 	switch {
@@ -101,11 +107,22 @@ func (r *reading) next(tag byte) []byte {
 		r.err = snmp.ErrTruncated // all of a value is in its sequence (X.690 section 8.9.2); gosnmp takes an OCTET STRING that says one byte more
 	case b[0] != tag:
 		r.err = snmp.ErrTag // of the type that belongs there (RFC 1157 section 4, RFC 3416 section 3); gosnmp takes others for a field that is not set
+	case head+n > len(b):
+		r.err = snmp.ErrTruncated
 	default:
 		r.rest = b[head+n:]
 		return b[head : head+n]
 	}
 	return nil
+}
+
+// last gives the contents of the last value.
+func (r *reading) last(tag byte) []byte {
+	val := r.next(tag)
+	if r.err == nil && len(r.rest) > 0 {
+		r.err = snmp.ErrTrailing // no form of them is one that gosnmp takes
+	}
+	return val
 }
 
 func (r *reading) check(err error) { r.err = cmp.Or(r.err, err) }
@@ -123,7 +140,7 @@ func (r *reading) variables() (all []variable, err error) {
 		if b.err == nil && len(b.rest) > 0 {
 			v.Tag = b.rest[0] // of any type
 		}
-		v.Value = b.next(v.Tag)
+		v.Value = b.last(v.Tag)
 		if b.check(padded(v.Name)); r.err != nil || b.err != nil {
 			return all, cmp.Or(r.err, b.err)
 		}
@@ -146,7 +163,7 @@ func fits(n *big.Int) bool { return n.IsInt64() && n.Int64() == int64(int32(n.In
 
 // bits32: an INTEGER has 32 bits (RFC 2578 section 7.1.1); gosnmp takes 64.
 func bits32(val []byte) error {
-	if !fits(number(val)) {
+	if len(val) == 0 || len(val) > 8 || !fits(number(val)) { // one byte at least (X.690 section 8.3.1)
 		return snmp.ErrInteger
 	}
 	return nil
@@ -164,7 +181,7 @@ func bits32Unsigned(val []byte) error {
 // padded: an OID has a sub-identifier, and none begins with zeros (X.690 section 8.19.2); gosnmp
 // takes no bytes for 0.0, and zeros for nothing.
 func padded(oid []byte) error {
-	if len(oid) == 0 {
+	if len(oid) == 0 || !whole(oid) {
 		return snmp.ErrOID
 	}
 	for i, c := range oid {

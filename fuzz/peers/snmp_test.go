@@ -171,6 +171,7 @@ func FuzzNotificationForGosnmp(f *testing.F) {
 		objects := snmp.AppendVarBind(nil, name, snmp.TagOctetString, text)
 		objects = snmp.AppendVarBind(objects, name, snmp.TagInteger, snmp.AppendInt(nil, num))
 		n := snmp.Notification{Community: community, RequestID: id, UpTime: up, TrapOID: name, Objects: objects}
+		w := written{community, id, up, fmt.Sprintf(".1.3.6.1.4.1.9.9.215.2.%d", sub), text, num}
 		var inform snmp.Message
 		for _, b := range [][]byte{snmp.AppendTrap(nil, &n), snmp.AppendTrapV1(nil, &n, [4]byte{10, 0, 0, 1}, 1), snmp.AppendInform(nil, &n)} {
 			if err := inform.Parse(b); err != nil {
@@ -181,9 +182,52 @@ func FuzzNotificationForGosnmp(f *testing.F) {
 				t.Fatalf("gosnmp does not read % x: %v", b, err)
 			}
 			compare(t, b, &inform, p)
+			w.compare(t, p)
 		}
-		answers(t, snmp.AppendResponse(nil, &inform), snmp.AppendInform(nil, &n))
+		response := snmp.AppendResponse(nil, &inform)
+		answers(t, response, snmp.AppendInform(nil, &n))
+		p, err := unmarshal(response)
+		if err != nil {
+			t.Fatalf("gosnmp does not read % x: %v", response, err)
+		}
+		w.compare(t, p)
 	})
+}
+
+// written is what a notification was written of: a trap of that name, and two objects of it.
+type written struct {
+	community []byte
+	id        int32
+	up        uint32
+	name      string
+	text      []byte
+	num       int32
+}
+
+// compare holds what gosnmp reads against it.
+func (w *written) compare(t *testing.T, p *gosnmp.SnmpPacket) {
+	t.Helper()
+	objects := p.Variables
+	if p.PDUType == gosnmp.Trap {
+		if p.Version != gosnmp.Version1 || p.Enterprise != w.name || p.AgentAddress != "10.0.0.1" || p.GenericTrap != enterpriseSpecific || p.SpecificTrap != 1 || p.Timestamp != uint(w.up) {
+			t.Errorf("gosnmp: %+v, written was %+v", p, w)
+		}
+	} else {
+		if len(objects) != 4 || p.Version != gosnmp.Version2c || int32(p.RequestID) != w.id || p.Error != gosnmp.NoError || p.ErrorIndex != 0 ||
+			objects[0].Name != ".1.3.6.1.2.1.1.3.0" || !is(objects[0], byte(gosnmp.TimeTicks), w.up) ||
+			objects[1].Name != ".1.3.6.1.6.3.1.1.4.1.0" || !is(objects[1], byte(gosnmp.ObjectIdentifier), w.name) {
+			t.Fatalf("gosnmp: %+v, written was %+v", p, w)
+		}
+		objects = objects[2:]
+	}
+	if p.Community != string(w.community) || len(objects) != 2 {
+		t.Fatalf("gosnmp: %+v, written was %+v", p, w)
+	}
+	text, _ := objects[0].Value.([]byte)
+	if objects[0].Name != w.name || objects[0].Type != gosnmp.OctetString || !bytes.Equal(text, w.text) ||
+		objects[1].Name != w.name || !is(objects[1], byte(gosnmp.Integer), int(w.num)) {
+		t.Errorf("gosnmp: %+v, written was %+v", objects, w)
+	}
 }
 
 // TestForms: each form that one of both takes alone is there in the corpus, and gosnmp still does

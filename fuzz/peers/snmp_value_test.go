@@ -40,7 +40,7 @@ func sameValue(v snmp.VarBind, w gosnmp.SnmpPDU) bool {
 		return is(w, v.Tag, "."+snmp.OID(v.Value).String())
 	case snmp.TagIPAddress:
 		if len(v.Value) == 0 {
-			return is(w, v.Tag, nil)
+			return is(w, v.Tag, nil) // gosnmp's way to write none (RFC 2578 section 7.1.5 has four bytes)
 		}
 		return is(w, v.Tag, net.IP(v.Value).String())
 	case snmp.TagOpaque:
