@@ -18,70 +18,92 @@ func contained(tb testing.TB, all []clusto.Object, did written) {
 		byPath[all[i].Path()] = &all[i]
 	}
 	for i := range all {
-		o := &all[i]
-		places := map[string][]int{} // by what is there
-		by := map[int]string{}
-		for _, a := range o.Attrs {
-			if a.Key != "_contains" || did.raw[o.Name] {
-				continue
-			}
-			if a.Number == nil || (a.Sub() == "ru") != (o.Type == "rack") || by[*a.Number] != "" {
-				tb.Errorf("%s contains %s as %s, beside %v", o.Path(), a.Value.Str, called(&a), by)
-				continue
-			}
-			by[*a.Number] = a.Value.Str
-			places[a.Value.Str] = append(places[a.Value.Str], *a.Number)
-		}
-		for path, at := range places {
-			holders[path] = append(holders[path], o)
-			in := byPath[path]
-			if in == nil {
-				continue // consistent says so
-			}
-			slices.Sort(at)
-			takes := 1
-			if o.Type == "rack" && !did.deleted[o.Name] {
-				takes = max(1, clusto.Drivers[in.Driver].Units)
-			}
-			if (!did.deleted[o.Name] && len(at) != takes) || at[len(at)-1]-at[0] >= max(takes, len(at)) {
-				tb.Errorf("%s is in %s at %v", path, o.Path(), at)
+		for path, at := range places(tb, &all[i], did) {
+			holders[path] = append(holders[path], &all[i])
+			if in := byPath[path]; in != nil { // else consistent says so
+				placed(tb, &all[i], in, at, did)
 			}
 		}
 	}
 	for i := range all {
-		o := &all[i]
-		around := holders[o.Path()]
-		for _, p := range o.Parents {
-			if !did.raw[p.Name] && !slices.ContainsFunc(around, func(c *clusto.Object) bool { return c.Entity == p }) {
-				tb.Errorf("%s says that it is in %s, which does not contain it", o.Path(), p.Path())
-			}
-		}
-		kinds := map[string]int{}
-		for _, c := range around {
-			if !slices.Contains(o.Parents, c.Entity) {
-				tb.Errorf("%s does not say that it is in %s", o.Path(), c.Path())
-			}
-			switch {
-			case c.Type == "pool":
-				kinds["pool"]++
-			case slices.Contains(clusto.Locations, c.Type):
-				kinds[c.Type]++
-			default:
-				kinds["device"]++
-			}
-			if c.Driver == "unique_pool" || c.Driver == "exclusive_pool" {
-				kinds[c.Driver]++
-			}
-		}
-		for kind, n := range kinds {
-			if kind != "pool" && n > 1 || kind == "pool" && n > 1 && kinds["exclusive_pool"] > 0 {
-				tb.Errorf("%s is in %d of %s: %v", o.Path(), n, kind, kinds)
-			}
-		}
+		around := holders[all[i].Path()]
+		mutual(tb, &all[i], around, did)
+		exclusive(tb, &all[i], around)
 	}
 	for path := range byPath {
 		if insideItself(path, holders, did.cycles) {
 			tb.Errorf("%s is inside itself", path)
+		}
+	}
+}
+
+// places gives what a container contains, by path, and where: no place has two.
+func places(tb testing.TB, o *clusto.Object, did written) map[string][]int {
+	tb.Helper()
+	at, by := map[string][]int{}, map[int]string{}
+	for _, a := range o.Attrs {
+		if a.Key != "_contains" || did.raw[o.Name] {
+			continue
+		}
+		if a.Number == nil || (a.Sub() == "ru") != (o.Type == "rack") || by[*a.Number] != "" {
+			tb.Errorf("%s contains %s as %s, beside %v", o.Path(), a.Value.Str, called(&a), by)
+			continue
+		}
+		by[*a.Number] = a.Value.Str
+		at[a.Value.Str] = append(at[a.Value.Str], *a.Number)
+	}
+	return at
+}
+
+// placed: what a container contains has one place, or as many as it takes of a rack.
+func placed(tb testing.TB, o, in *clusto.Object, at []int, did written) {
+	tb.Helper()
+	slices.Sort(at)
+	takes := 1
+	if o.Type == "rack" && !did.deleted[o.Name] {
+		takes = max(1, clusto.Drivers[in.Driver].Units)
+	}
+	if (!did.deleted[o.Name] && len(at) != takes) || at[len(at)-1]-at[0] >= max(takes, len(at)) {
+		tb.Errorf("%s is in %s at %v", in.Path(), o.Path(), at)
+	}
+}
+
+// mutual: an entity's parents are the containers around it.
+func mutual(tb testing.TB, o *clusto.Object, around []*clusto.Object, did written) {
+	tb.Helper()
+	for _, p := range o.Parents {
+		if !did.raw[p.Name] && !slices.ContainsFunc(around, func(c *clusto.Object) bool { return c.Entity == p }) {
+			tb.Errorf("%s says that it is in %s, which does not contain it", o.Path(), p.Path())
+		}
+	}
+	for _, c := range around {
+		if !slices.Contains(o.Parents, c.Entity) {
+			tb.Errorf("%s does not say that it is in %s", o.Path(), c.Path())
+		}
+	}
+}
+
+// exclusive: an entity is in one location of a type, in one device and in one unique pool at
+// most, and in no other pool beside an exclusive one.
+func exclusive(tb testing.TB, o *clusto.Object, around []*clusto.Object) {
+	tb.Helper()
+	kinds := map[string]int{}
+	for _, c := range around {
+		switch {
+		case c.Type == "pool":
+			kinds["pool"]++
+		case slices.Contains(clusto.Locations, c.Type):
+			kinds[c.Type]++
+		default:
+			kinds["device"]++
+		}
+		if c.Driver == "unique_pool" || c.Driver == "exclusive_pool" {
+			kinds[c.Driver]++
+		}
+	}
+	for kind, n := range kinds {
+		if kind != "pool" && n > 1 || kind == "pool" && n > 1 && kinds["exclusive_pool"] > 0 {
+			tb.Errorf("%s is in %d of %s: %v", o.Path(), n, kind, kinds)
 		}
 	}
 }
