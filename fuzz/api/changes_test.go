@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -111,34 +112,43 @@ type heard struct {
 // feed listens from a position, "" for now, until all is told.
 func (s *site) feed(tb testing.TB, h http.Handler, since string) *heard {
 	tb.Helper()
-	ctx, stop := context.WithCancel(tb.Context())
-	defer stop()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "/v2/changes?since="+since, http.NoBody)
+	r, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, "/v2/changes?since="+since, http.NoBody)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	r.Header.Set("Authorization", "Bearer "+token["read"])
-	out := &heard{ResponseRecorder: httptest.NewRecorder(), stop: stop, names: map[string]bool{}, macs: map[clusto.MAC]bool{}}
-	h.ServeHTTP(out, r)
-	if out.Code != http.StatusOK || out.at == "" {
-		tb.Errorf("the feed since %q: %d %s", since, out.Code, out.Body)
+	out, err := listen(h, r, httptest.NewRecorder())
+	if err != nil || out.Code != http.StatusOK || out.at == "" {
+		tb.Errorf("the feed since %q: %d %s, and %v", since, out.Code, out.Body, err)
 	}
 	return out
 }
 
-// follow has a random request for the feed answered, until all is told: nobody waits for what
-// comes later.
-func follow(tb testing.TB, h http.Handler, r *http.Request, w *httptest.ResponseRecorder, last string) {
-	tb.Helper()
+// listen has a request for the feed answered, until all is told: nobody waits for what comes
+// later, nor for ever for an answer that never has it all.
+func listen(h http.Handler, r *http.Request, w *httptest.ResponseRecorder) (*heard, error) {
 	ctx, stop := context.WithTimeout(r.Context(), time.Minute)
 	defer stop()
+	out := &heard{ResponseRecorder: w, stop: stop, names: map[string]bool{}, macs: map[clusto.MAC]bool{}}
+	h.ServeHTTP(out, r.WithContext(ctx))
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return out, errors.New("after a minute not all is told")
+	}
+	if out.read > 0 && out.read != w.Body.Len() {
+		return out, fmt.Errorf("%q comes behind the last event", w.Body.String()[out.read:])
+	}
+	return out, nil
+}
+
+// follow has a random request for the feed answered.
+func follow(tb testing.TB, h http.Handler, r *http.Request, w *httptest.ResponseRecorder, last string) {
+	tb.Helper()
 	if r.Method == http.MethodGet && last != "" {
 		r.Header.Set("Last-Event-ID", last)
 	}
-	out := &heard{ResponseRecorder: w, stop: stop, names: map[string]bool{}, macs: map[clusto.MAC]bool{}}
-	h.ServeHTTP(out, r.WithContext(ctx))
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) || r.Method == http.MethodGet && out.Code == http.StatusOK && (out.at == "" || !strings.HasPrefix(out.Body.String(), "id: ") && !out.reset) {
-		tb.Errorf("%s %q: %d %s, and %v", r.URL, last, out.Code, out.Body, ctx.Err())
+	out, err := listen(h, r, w)
+	if err != nil || r.Method == http.MethodGet && out.Code == http.StatusOK && (out.at == "" || !strings.HasPrefix(out.Body.String(), "id: ") && !out.reset) {
+		tb.Errorf("%s %q: %d %s, and %v", r.URL, last, out.Code, out.Body, err)
 	}
 	for name := range out.names {
 		if strings.Count(name, "/") < 2 || name[0] != '/' {
