@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/clusto/clusto-engine/clusto/httpd"
 	"github.com/clusto/clusto-engine/fuzz/corpus"
 )
 
@@ -16,6 +15,7 @@ import (
 // numbers that a client gives.
 var asked = []string{
 	"nobody GET /v2/version\nnobody POST /pool/x\nwrong DELETE /pool/p\nread POST /v2/batch {\"ops\":[{\"op\":\"delete\",\"name\":\"p\"}]}\nwrong GET /v2/objects",
+	"nobody GET /\nnobody GET /server\nwrong GET /server/s\nnobody GET /server/s/attrs\nwrong POST /query/get_by_name?name=s\nnobody GET /search?q=s\nnobody GET /v2/hosts\nwrong GET /v2/find?q=s\nnobody GET /v2/networks\nnobody GET /v2/entities/s/attrs\nwrong HEAD /readyz\nnobody GET /v2/openapi.json\nwrong GET /server/t",
 	"PATCH /v2/nothing\nGET /v2/nothing\nPOST /server/s/insert?object=/pool/p\nread GET /server/s/set_hostname?hostname=h",
 	"POST /v2/batch {\"ops\":[{\"op\":\"create\",\"name\":\"t\",\"driver\":\"basicserver\"},{\"op\":\"attr\",\"name\":\"t\",\"key\":\"port-nic-eth\",\"subkey\":\"mac\",\"number\":1,\"value\":{\"type\":\"string\",\"str\":\"0011.2233.4455\"}}]}",
 	"POST /v2/batch {\"ops\":[{\"op\":\"bind\",\"name\":\"s\",\"ip\":\"10.0.0.9\",\"number\":40},{\"op\":\"insert\",\"name\":\"sw\",\"into\":\"p\",\"number\":3}]}\nPOST /pool/p/insert?object=/rack/r",
@@ -45,9 +45,12 @@ var asked = []string{
 // several connections, one of them our own, which sees what was written and puts it back. A
 // database ":memory:" has neither that log nor a name that another one could open.
 //
-// A session is a run of requests, one on a line: method, path, and a body behind a space.
-// The body of a request for the feed is its Last-Event-ID. They are short: what is thrown at the server is made of one of them. A line may begin with who asks: "read " has a token that only reads,
-// "wrong " one that nobody knows, "nobody " none; all others have one that writes.
+// A session is a run of requests, one on a line: method, path, and a body behind a space. A line
+// may begin with who asks: "read " has a token that only reads, "wrong " one that nobody knows,
+// "nobody " none; all others have one that writes. The body of a request for the feed is its
+// Last-Event-ID.
+//
+// The seeds are short: an input is made of one of them.
 func FuzzHTTP(f *testing.F) {
 	for _, session := range corpus.Texts(f, "http") {
 		f.Add(string(session.Bytes))
@@ -68,7 +71,7 @@ func FuzzHTTP(f *testing.F) {
 // written to is what was looked at in the beginning; else it is looked at again, and reset.
 func (s *site) hold(tb testing.TB, session string) {
 	tb.Helper()
-	h := httpd.New(httpd.Config{Store: s.store, Tokens: func() *httpd.Tokens { return s.tokens }})
+	h := s.handler()
 	if strings.Contains(session, "/v2/changes") {
 		s.feed(tb, h, "") // the store keeps for a second what it read last: of the input before
 	}
@@ -78,6 +81,7 @@ func (s *site) hold(tb testing.TB, session string) {
 		who, request := whose(line)
 		code, body := ask(tb, h, request, token[who])
 		s.answered(tb, line, code, body)
+		admitted(tb, line, code, body)
 		changed := s.now(tb) != before
 		if changed && token[who] != token["write"] {
 			tb.Errorf("%q changed the inventory: %d %s", line, code, body)
@@ -121,6 +125,25 @@ func (s *site) answered(tb testing.TB, line string, code int, body string) {
 	}
 }
 
+// openToAll is what needs no token: nothing of it is the inventory's.
+var openToAll = []string{"/readyz", "/v2/version", "/v2/openapi.json"}
+
+// admitted: who has no token that is known gets nothing but what is open to all, whatever is
+// there; who writes is let in everywhere, and who reads is known.
+func admitted(tb testing.TB, line string, code int, body string) {
+	tb.Helper()
+	who, request := whose(line)
+	method, _, _, u := parts(request)
+	if u == nil || code == http.StatusBadRequest && body == "" {
+		return // no server would take it for a request (see ask)
+	}
+	open := slices.Contains([]string{http.MethodGet, http.MethodHead}, method) && slices.Contains(openToAll, u.Path)
+	unknown, forbidden := code == http.StatusUnauthorized, code == http.StatusForbidden
+	if stranger := token[who] != token["write"] && token[who] != token["read"]; unknown != (stranger && !open) || forbidden && (who != "read" || open) {
+		tb.Errorf("%q got %d %s", line, code, body)
+	}
+}
+
 // token is what each has that asks.
 var token = map[string]string{"write": "w0123456789abcdef", "read": "r0123456789abcdef", "wrong": "x0123456789abcdef", "nobody": ""}
 
@@ -138,7 +161,7 @@ func parts(line string) (method, target, text string, u *url.URL) {
 	method, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 	target, text, _ = strings.Cut(rest, " ")
 	u, err := url.ParseRequestURI(target)
-	if err != nil || !strings.HasPrefix(target, "/") {
+	if err != nil || method == "" || !strings.HasPrefix(target, "/") {
 		u = nil
 	}
 	return method, target, text, u

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -66,7 +67,33 @@ func open(tb testing.TB) *site {
 	if !s.exported(tb, s.objects) {
 		tb.Fatal("what every input begins with cannot be exported")
 	}
+	s.guarded(tb)
 	return s
+}
+
+// guarded: the tokens of every input are good for what they are meant for, so that what an
+// input finds is not that nobody may write at all.
+func (s *site) guarded(tb testing.TB) {
+	tb.Helper()
+	h := s.handler()
+	for request, want := range map[string]map[string]int{
+		"POST /pool/x":    {"nobody": 401, "wrong": 401, "read": 403, "write": 201},
+		"GET /v2/objects": {"nobody": 401, "wrong": 401, "read": 200, "write": 200},
+		"GET /v2/version": {"nobody": 200, "wrong": 200, "read": 200, "write": 200},
+	} {
+		for who, want := range want {
+			code, body := ask(tb, h, request, token[who])
+			if code != want || s.written(tb) != (want == 201) {
+				tb.Fatalf("%s %s: %d %s", who, request, code, body)
+			}
+			s.reset(tb)
+		}
+	}
+}
+
+// handler serves the inventory to who has a token.
+func (s *site) handler() http.Handler {
+	return httpd.New(httpd.Config{Store: s.store, Tokens: func() *httpd.Tokens { return s.tokens }})
 }
 
 // begin makes an inventory by requests.
