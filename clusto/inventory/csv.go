@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -34,11 +35,26 @@ const utf8BOM = "\xef\xbb\xbf"
 // was made of a misspelt name would not boot.
 func ParseCSV(file string, data []byte) (*Site, error) {
 	p := newParser(file, len(data))
+	if at := validUntil(data); at < len(data) {
+		p.errorf(1+bytes.Count(data[:at], []byte("\n")), "%q is no UTF-8; have the spreadsheet save CSV in UTF-8", data[at:at+1])
+	}
 	p.csv(bytes.TrimPrefix(data, []byte(utf8BOM)))
 	if err := p.err(); err != nil {
 		return nil, err
 	}
 	return p.finish(), nil
+}
+
+// validUntil gives how many bytes from the beginning on are UTF-8.
+func validUntil(data []byte) (at int) {
+	for at < len(data) {
+		r, n := utf8.DecodeRune(data[at:])
+		if r == utf8.RuneError && n == 1 {
+			break
+		}
+		at += n
+	}
+	return at
 }
 
 // csv reads the whole file: who there is, then what is said of them.

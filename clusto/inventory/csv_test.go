@@ -72,6 +72,7 @@ const head = "name,mac,ip,pool\n"
 func TestCSVErrors(t *testing.T) {
 	refused(t, "hosts.csv", ParseCSV, []fileTest{
 		{"empty", "", []string{`hosts.csv: there is nothing in it; the first line names the columns: name,mac,ip,pool`}},
+		{"Latin-1", "name,mac,ip,pool,osport\nh,,10.0.0.2,,eth0\na,00:11:22:33:44:55,10.0.0.1,,eth\xe4\n", []string{`hosts.csv:3: "\xe4" is no UTF-8; have the spreadsheet save CSV in UTF-8`}},
 		{"only a comment", utf8BOM + "# soon\n\n", []string{`hosts.csv: there is nothing in it; the first line names the columns: name,mac,ip,pool`}},
 		{"no header", "web1,02:00:00:00:00:01,10.0.0.1,pxe\n", []string{`hosts.csv:1: this line is no header; the first line names the columns: name,mac,ip,pool`}},
 		{"semicolons", "# of a spreadsheet\nname;mac;ip;pool\n", []string{`hosts.csv:2: columns are parted by commas here, not by semicolons or tabs`}},
