@@ -1,5 +1,5 @@
 // Package fuzz throws random bytes at the codecs, the two engines, the HTTP API
-// and every file that is read, and holds what they make of it against other
+// and the files that the servers and the import read, and holds what they make of it against other
 // implementations. Targets that need one package alone are beside it; those that
 // join several are here, and those that need other DHCP and SNMP libraries are in
 // fuzz/peers, a module of its own. fuzz/corpus is what all of them begin with.
